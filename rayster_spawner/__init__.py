@@ -1,0 +1,1 @@
+"""RaySTER, hub side: profiles, options, offload, spawner."""

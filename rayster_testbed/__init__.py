@@ -1,0 +1,1 @@
+"""The one-machine stand-in for Kubernetes, interLink and a SLURM site."""
