@@ -1,0 +1,280 @@
+"""What single fields cannot tell: combinations of settings that no site can do. Pure; every mistake at once."""
+
+import ipaddress
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from pydantic_core import PydanticCustomError
+
+from . import interlink
+
+IMPOSSIBLE = "impossible_combination"
+
+# Options of sbatch that RaySTER writes itself or that would break what it relies on (the job's name is the pod's UID).
+_OWN_FLAGS = {
+    "--account": "slurm.account",
+    "--partition": "slurm.partition",
+    "--qos": "slurm.qos",
+    "--reservation": "slurm.reservation",
+    "--constraint": "slurm.constraint",
+    "--gres": "slurm.gres",
+    "--gpus": "slurm.gres",
+    "--gpus-per-node": "slurm.gres",
+    "--gpus-per-task": "slurm.gres",
+    "--time": "walltime",
+    "--cpus-per-task": "cpu",
+    "--mem": "memory",
+    "--mem-per-cpu": "memory",
+    "--mem-per-gpu": "memory",
+}
+_FORBIDDEN_FLAGS = frozenset(
+    f"--{name}"
+    for name in (
+        *("job-name", "output", "error", "input", "array", "uid", "gid", "wrap", "wait", "test-only"),
+        *("help", "usage", "version", "parsable", "quiet", "verbose"),
+    )
+)
+_FIELD_OF_ANNOTATION = {
+    interlink.FLAGS: "slurm",
+    interlink.PRE_EXEC: "pre_exec",
+    interlink.APPTAINER_MOUNTS: "mounts",
+    interlink.APPTAINER_OPTIONS: "apptainer_options",
+    interlink.TUNNEL_PORTS: "network.tunnel_ports",
+    interlink.TUNNEL_TIMEOUT: "network.tunnel_timeout_seconds",
+}
+_HUB_ENVIRONMENT = ("JUPYTERHUB_", "JPY_")
+
+
+class Mistake(NamedTuple):
+    """One thing that is wrong: where (keys and positions), the value there, and what is allowed."""
+
+    path: tuple[str | int, ...]
+    value: Any
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{'.'.join(map(str, self.path))}: {self.reason}"
+
+
+def refuse(mistakes: list[Mistake]) -> None:
+    """Raise all ``mistakes`` as one pydantic error, for `profile_files` to take apart again."""
+    if mistakes:
+        summary = "; ".join(map(str, mistakes))
+        raise PydanticCustomError(IMPOSSIBLE, "{summary}", {"summary": summary, "mistakes": mistakes})
+
+
+def bounds_out_of_order(bounds: Any) -> list[Mistake]:
+    """Return what is out of order in ``min``, ``default``, ``max``."""
+    if bounds.min > bounds.max:
+        return [Mistake(("min",), bounds.min, f"must not be above max ({bounds.max})")]
+    if not bounds.min <= bounds.default <= bounds.max:
+        return [
+            Mistake(
+                ("default",), bounds.default, f"must be between min ({bounds.min}) and max ({bounds.max})"
+            )
+        ]
+    return []
+
+
+def names_used_twice(names: list[Any]) -> list[Mistake]:
+    """Return a mistake for each profile whose name another one has: an option could mean either."""
+    return [
+        Mistake(("profiles", n, "name"), name, "is the name of more than one profile")
+        for n, name in enumerate(names)
+        if name is not None and names.count(name) > 1
+    ]
+
+
+Check = Callable[[Any], Iterable[Mistake]]
+_CHECKS: list[tuple[tuple[str, ...], Check]] = []
+
+
+def _needs(*fields: str) -> Callable[[Check], Check]:
+    """Register a check with the fields it reads; it is left out where one of them is itself wrong."""
+
+    def register(check: Check) -> Check:
+        _CHECKS.append((fields, check))
+        return check
+
+    return register
+
+
+def impossible(profile: Any) -> list[Mistake]:
+    """Return every impossible combination in ``profile`` (a Profile, or what of one could be read)."""
+    return [
+        mistake
+        for fields, check in _CHECKS
+        if all(hasattr(profile, field) for field in fields)
+        for mistake in check(profile)
+    ]
+
+
+@_needs("site", "scheduler")
+def _scheduler_fits_site(p: Any) -> Iterator[Mistake]:
+    if p.site == "cloud" and p.scheduler != "none":
+        yield Mistake(("scheduler",), p.scheduler, "must be none for the site cloud")
+
+
+@_needs("scheduler", "walltime")
+def _batch_has_walltime(p: Any) -> Iterator[Mistake]:
+    if p.scheduler != "none" and p.walltime is None:
+        yield Mistake(("walltime",), None, f"is required for the scheduler {p.scheduler}")
+
+
+@_needs("scheduler", "cpu")
+def _batch_cores_are_whole(p: Any) -> Iterator[Mistake]:
+    if p.scheduler != "none":
+        for name in ("min", "max", "default"):
+            value = getattr(p.cpu, name)
+            if value != int(value):
+                yield Mistake(("cpu", name), value, "must be a whole number of cores on a batch system")
+
+
+@_needs("scheduler", "slurm")
+def _slurm_settings_fit(p: Any) -> Iterator[Mistake]:
+    if p.slurm is not None and p.scheduler != "slurm":
+        yield Mistake(("slurm",), "…", f"is for the scheduler slurm, and this profile has {p.scheduler}")
+
+
+@_needs("scheduler", "gpu")
+def _htcondor_has_no_gpus(p: Any) -> Iterator[Mistake]:
+    # interlink-htcondor-plugin writes RequestCpus and RequestMemory only.
+    if p.scheduler == "htcondor" and p.gpu is not None:
+        yield Mistake(("gpu",), "…", "interLink's HTCondor plugin cannot ask for GPUs")
+
+
+@_needs("scheduler", "mounts", "apptainer_options", "pre_exec", "cvmfs", "fuse")
+def _job_settings_need_a_batch_system(p: Any) -> Iterator[Mistake]:
+    if p.scheduler == "none":
+        for name in ("mounts", "apptainer_options", "pre_exec", "cvmfs", "fuse"):
+            if getattr(p, name):
+                yield Mistake((name,), "…", "is for batch systems (scheduler slurm or htcondor)")
+
+
+@_needs("site", "network")
+def _cloud_needs_no_tunnel(p: Any) -> Iterator[Mistake]:
+    if p.site == "cloud" and p.network.mode == "site":
+        yield Mistake(("network", "mode"), "site", "must be direct for the site cloud")
+
+
+@_needs("network")
+def _tunnel_settings_need_a_tunnel(p: Any) -> Iterator[Mistake]:
+    if p.network.mode == "direct":
+        for name in ("tunnel_ports", "tunnel_timeout_seconds"):
+            if getattr(p.network, name):
+                yield Mistake(("network", name), getattr(p.network, name), "needs network.mode: site")
+
+
+@_needs("site", "home")
+def _home_is_where_the_job_is(p: Any) -> Iterator[Mistake]:
+    if p.site != "cloud" and p.home == "pvc":
+        yield Mistake(
+            ("home",), "pvc", "interLink drops volume claims; give a path at the site, or leave it out"
+        )
+    if p.site == "cloud" and p.home not in (None, "pvc"):
+        yield Mistake(("home",), "…", "must be pvc for the site cloud")
+
+
+@_needs("images", "scheduler")
+def _images_can_be_told_apart(p: Any) -> Iterator[Mistake]:
+    names = Counter(image.name for image in p.images)
+    for n, image in enumerate(p.images):
+        if names[image.name] > 1:
+            yield Mistake(("images", n, "name"), image.name, "is used by more than one image of the profile")
+        if image.image.startswith("/"):
+            if p.scheduler == "none":
+                yield Mistake(
+                    ("images", n, "image"), image.image, "a path needs the scheduler slurm or htcondor"
+                )
+            elif not interlink.matches(interlink.SIF_PATTERN, image.image):
+                yield Mistake(("images", n, "image"), image.image, "must be the absolute path of a .sif file")
+            elif ".." in image.image.split("/"):
+                yield Mistake(("images", n, "image"), image.image, "must not contain a '..' folder")
+    marked = [n for n, image in enumerate(p.images) if image.default]
+    for n in marked[1:]:
+        yield Mistake(("images", n, "default"), True, "only one image can be the default")
+
+
+@_needs("slurm")
+def _extra_flags_are_not_ours(p: Any) -> Iterator[Mistake]:
+    for n, flag in enumerate(p.slurm.extra_flags if p.slurm else []):
+        name = flag.split("=")[0]
+        if field := _OWN_FLAGS.get(name):
+            yield Mistake(("slurm", "extra_flags", n), flag, f"is written by RaySTER; use {field}")
+        elif name in _FORBIDDEN_FLAGS:
+            yield Mistake(("slurm", "extra_flags", n), flag, "would break the job that interLink writes")
+
+
+@_needs("mounts", "fuse", "cvmfs")
+def _targets_differ(p: Any) -> Iterator[Mistake]:
+    targets = [(("mounts", n, "target"), mount.target or mount.source) for n, mount in enumerate(p.mounts)]
+    targets += [(("cvmfs", n, "mount_path"), volume.mount_path) for n, volume in enumerate(p.cvmfs)]
+    targets += [(("fuse", n, "mount_path"), volume.mount_path) for n, volume in enumerate(p.fuse)]
+    taken: set[str] = set()
+    for path, target in targets:
+        if target in taken:
+            yield Mistake(path, target, "is mounted twice")
+        taken.add(target)
+    for n, mount in enumerate(p.mounts):
+        if mount.target is None and "{username}" in mount.source:
+            # Harmless, but the path inside would differ per user, which no notebook can rely on.
+            yield Mistake(("mounts", n, "target"), None, "is required when source holds {username}")
+
+
+@_needs("fuse", "cvmfs")
+def _volume_names_differ(p: Any) -> Iterator[Mistake]:
+    taken: set[str] = set()
+    for kind in ("cvmfs", "fuse"):
+        for n, volume in enumerate(getattr(p, kind)):
+            if volume.name in taken:
+                yield Mistake((kind, n, "name"), volume.name, "is used by more than one volume")
+            taken.add(volume.name)
+
+
+@_needs("environment")
+def _environment_is_not_the_hubs(p: Any) -> Iterator[Mistake]:
+    for name in p.environment:
+        if name.startswith(_HUB_ENVIRONMENT):
+            yield Mistake(("environment", name), "…", "is set by the hub")
+
+
+@_needs("site", "node_labels")
+def _virtual_nodes_run_no_linux(p: Any) -> Iterator[Mistake]:
+    # interLink labels its node `kubernetes.io/os=virtual-kubelet`.
+    labels = {"node_labels": p.node_labels, "site": p.site if isinstance(p.site, dict) else {}}
+    for field, chosen in labels.items():
+        if (
+            p.site != "cloud"
+            and chosen.get("kubernetes.io/os", interlink.VIRTUAL_NODE_TYPE) != "virtual-kubelet"
+        ):
+            yield Mistake(
+                (field, "kubernetes.io/os"), chosen["kubernetes.io/os"], "a virtual node never has this label"
+            )
+
+
+@_needs("annotations")
+def _annotations_are_safe(p: Any) -> Iterator[Mistake]:
+    for key, value in p.annotations.items():
+        path = ("annotations", key)
+        if field := _FIELD_OF_ANNOTATION.get(key):
+            yield Mistake(path, value, f"is written by RaySTER; use {field}")
+        elif key.startswith((interlink.CVMFS_PREFIX, interlink.FUSE_PREFIX)):
+            yield Mistake(path, value, "is written by RaySTER; use cvmfs or fuse")
+        elif key == interlink.POD_IP and not _is_ipv4(value):
+            yield Mistake(path, value, "must be an IPv4 address")
+        elif key.startswith(interlink.SITE_PREFIXES) and not interlink.matches(
+            interlink.ANNOTATION_VALUE_PATTERN, value
+        ):
+            yield Mistake(
+                path,
+                value,
+                "is run by the site's shell; only letters, digits, spaces and ._,:/@%+=- are safe",
+            )
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        return str(ipaddress.IPv4Address(text)) == text
+    except ValueError:
+        return False

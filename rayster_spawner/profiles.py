@@ -1,0 +1,323 @@
+"""The admin's model: what a profile may say. JSON Schema, validation and the form's bounds come from these classes."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+from . import interlink
+from .profile_checks import bounds_out_of_order, impossible, names_used_twice, refuse
+from .quantities import (
+    MAX_MEMORY_MIB,
+    MAX_WALLTIME_MINUTES,
+    MEMORY_HELP,
+    WALLTIME_HELP,
+    parse_memory_mib,
+    parse_walltime_minutes,
+)
+
+
+class Model(BaseModel):
+    """A frozen model that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _amount(parse: Any, help_text: str) -> Any:
+    def convert(value: Any) -> int:
+        if not isinstance(value, str):
+            raise ValueError(f"must be {help_text}")
+        return parse(value)
+
+    return convert
+
+
+def _text(max_length: int, pattern: str | None = None) -> Any:
+    return StringConstraints(strict=True, min_length=1, max_length=max_length, pattern=pattern)
+
+
+def _no_parent_folder(path: str) -> str:
+    if ".." in path.split("/"):
+        raise ValueError("must not contain a '..' folder")
+    return path
+
+
+MemoryMib = Annotated[
+    int,
+    BeforeValidator(_amount(parse_memory_mib, MEMORY_HELP)),
+    Field(ge=1, le=MAX_MEMORY_MIB, json_schema_extra={"type": "string", "examples": ["4Gi"]}),
+]
+WalltimeMinutes = Annotated[
+    int,
+    BeforeValidator(_amount(parse_walltime_minutes, WALLTIME_HELP)),
+    Field(
+        ge=1, le=MAX_WALLTIME_MINUTES, json_schema_extra={"type": "string", "examples": ["8h", "04:00:00"]}
+    ),
+]
+Name = Annotated[str, _text(40, interlink.NAME_PATTERN)]
+Title = Annotated[str, _text(80)]
+LabelKey = Annotated[str, _text(317, interlink.LABEL_KEY_PATTERN)]
+LabelValue = Annotated[str, StringConstraints(strict=True, pattern=interlink.LABEL_VALUE_PATTERN)]
+NodeName = Annotated[str, _text(253, interlink.NODE_NAME_PATTERN)]
+SitePath = Annotated[str, _text(500, interlink.USER_PATH_PATTERN), BeforeValidator(_no_parent_folder)]
+ContainerPath = Annotated[str, _text(500, interlink.PATH_PATTERN), BeforeValidator(_no_parent_folder)]
+SlurmWord = Annotated[str, _text(64, interlink.SLURM_WORD_PATTERN)]
+EnvironmentName = Annotated[str, _text(128, interlink.ENV_NAME_PATTERN)]
+EnvironmentValue = Annotated[str, StringConstraints(strict=True, max_length=32768, pattern=r"^[^\x00]*$")]
+
+
+class Bounds(Model):
+    """What a user may ask for: min ≤ default ≤ max."""
+
+    @model_validator(mode="after")
+    def is_ordered(self) -> "Bounds":
+        """Refuse bounds that no value, or not the default, lies between."""
+        refuse(bounds_out_of_order(self))
+        return self
+
+
+class CpuBounds(Bounds):
+    """CPU cores that a user may ask for. Fractions are possible on cloud nodes only."""
+
+    min: float = Field(1, gt=0, le=4096, strict=True)
+    max: float = Field(gt=0, le=4096, strict=True)
+    default: float = Field(gt=0, le=4096, strict=True)
+
+
+class MemoryBounds(Bounds):
+    """Memory that a user may ask for, in MiB once read."""
+
+    min: MemoryMib = 1024
+    max: MemoryMib
+    default: MemoryMib
+
+
+class GpuBounds(Bounds):
+    """GPUs that a user may ask for."""
+
+    min: int = Field(0, ge=0, le=1024, strict=True)
+    max: int = Field(ge=1, le=1024, strict=True)
+    default: int = Field(1, ge=0, le=1024, strict=True)
+    type: Title | None = Field(None, description="What people call it, such as `NVIDIA A100 64 GB`.")
+    # The only extended resources that a virtual node advertises (interLink `Resources.Accelerators`).
+    resource: Literal[
+        "nvidia.com/gpu", "amd.com/gpu", "intel.com/gpu", "xilinx.com/fpga", "intel.com/fpga"
+    ] = Field("nvidia.com/gpu", description="The Kubernetes resource that the node advertises.")
+
+
+class WalltimeBounds(Bounds):
+    """How long a server may run, in minutes once read."""
+
+    min: WalltimeMinutes = 10
+    max: WalltimeMinutes
+    default: WalltimeMinutes
+
+
+class Image(Model):
+    """A container image that a user may choose."""
+
+    name: Name
+    title: Title
+    image: str = Field(
+        max_length=512,
+        pattern=interlink.IMAGE_PATTERN,
+        strict=True,
+        description="An image reference, or the absolute path of a `.sif` file at the site.",
+    )
+    default: bool = Field(False, strict=True)
+
+
+class SlurmSettings(Model):
+    """What is put on the `#SBATCH` lines of every job of the profile."""
+
+    account: SlurmWord | None = None
+    partition: SlurmWord | None = None
+    qos: SlurmWord | None = None
+    reservation: SlurmWord | None = None
+    constraint: Annotated[str, _text(128, interlink.SLURM_CONSTRAINT_PATTERN)] | None = None
+    gres: Annotated[str, _text(96, interlink.GRES_PATTERN)] = Field(
+        "gpu:{n}", description="How the site names its GPUs; {n} is the number that the user chose."
+    )
+    extra_flags: list[Annotated[str, _text(192, interlink.SLURM_FLAG_PATTERN)]] = Field(
+        [], max_length=32, description="More sbatch options, each `--name` or `--name=value`."
+    )
+
+
+class Mount(Model):
+    """A directory of the site inside the container. `{username}` is the user's escaped name."""
+
+    source: SitePath
+    target: ContainerPath | None = Field(None, description="Default: the same path as `source`.")
+    read_only: bool = Field(False, strict=True)
+
+
+class CvmfsVolume(Model):
+    """A `/cvmfs` bind for plugins that read `cvmfs.vk.io/*`."""
+
+    name: Name
+    mount_path: ContainerPath = "/cvmfs"
+
+
+class FuseVolume(Model):
+    """A FUSE file system for plugins that read `fuse.vk.io/*`."""
+
+    name: Name
+    mount_path: ContainerPath
+    script: str = Field(
+        min_length=1,
+        max_length=16384,
+        strict=True,
+        description="The admin's own mount script, RUN AS IT IS at the site. Never put a user's text here.",
+    )
+
+
+class Toleration(Model):
+    """A Kubernetes toleration, in Kubernetes' spelling."""
+
+    key: LabelKey | None = None
+    operator: Literal["Exists", "Equal"] = "Equal"
+    value: LabelValue | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    toleration_seconds: int | None = Field(None, ge=0, alias="tolerationSeconds", strict=True)
+
+
+class TunnelPort(Model):
+    """One more port that the tunnel opens towards the cloud."""
+
+    port: int = Field(ge=1024, le=65535, strict=True)
+    name: Annotated[str, _text(15, r"^[a-z]([a-z0-9-]{0,13}[a-z0-9])?$")]
+
+
+class Network(Model):
+    """How the hub and the job reach each other."""
+
+    mode: Literal["direct", "site"] = Field(
+        "direct",
+        description="direct: pods reach each other. site: only declared ports are tunnelled to the cloud.",
+    )
+    bind_address: Literal["0.0.0.0", "127.0.0.1"] | None = Field(  # noqa: S104 - a mesh delivers to the job's own address
+        None,
+        description="Where the notebook listens. Default: 0.0.0.0 for direct; 127.0.0.1 for site, "
+        "whose tunnel ends on the compute node itself.",
+    )
+    tunnel_ports: list[TunnelPort] = Field([], max_length=16)
+    tunnel_timeout_seconds: int | None = Field(None, ge=1, le=3600, strict=True)
+
+
+class Access(Model):
+    """Who may use the profile. Both lists empty: everybody."""
+
+    groups: list[Annotated[str, _text(255)]] = []
+    users: list[Annotated[str, _text(255)]] = []
+
+    def allows(self, user: str | None, groups: frozenset[str]) -> bool:
+        """Tell whether a user who is in ``groups`` may use the profile."""
+        return not (self.groups or self.users) or user in self.users or not groups.isdisjoint(self.groups)
+
+
+class Limits(Model):
+    """How many servers of the profile there may be at once. None: no limit."""
+
+    servers_per_user: int | None = Field(None, ge=1, strict=True)
+    servers_total: int | None = Field(None, ge=1, strict=True)
+
+
+class HomeDirectory(Model):
+    """A home directory on the site's own file system."""
+
+    path: SitePath = Field(description="Absolute path at the site; `{username}` is the user's escaped name.")
+
+
+class Profile(Model):
+    """One entry of the admin's list: a site plus bounds, defaults, images, mounts and who may use it."""
+
+    name: Name
+    title: Title
+    description: Annotated[str, StringConstraints(strict=True, max_length=600)] = ""
+    icon: Literal["cloud", "cpu", "gpu", "cluster", "grid"] = "cluster"
+    site: NodeName | Annotated[dict[LabelKey, LabelValue], Field(min_length=1)] = Field(
+        description="`cloud`, the name of a virtual node, or labels that choose one."
+    )
+    scheduler: Literal["slurm", "htcondor", "none"] = "none"
+    cpu: CpuBounds
+    memory: MemoryBounds
+    gpu: GpuBounds | None = None
+    walltime: WalltimeBounds | None = None
+    images: list[Image] = Field(min_length=1, max_length=50)
+    slurm: SlurmSettings | None = None
+    mounts: list[Mount] = Field([], max_length=50)
+    environment: dict[EnvironmentName, EnvironmentValue] = Field({}, max_length=200)
+    apptainer_options: list[Annotated[str, _text(256, interlink.APPTAINER_OPTION_PATTERN)]] = Field(
+        [], max_length=50, description="Words for the apptainer command line, such as `--nv`."
+    )
+    pre_exec: Annotated[str, StringConstraints(strict=True, max_length=65536)] = Field(
+        "",
+        description="The admin's own shell text, RUN AS IT IS in the job before the container starts. "
+        "Nothing checks it; never put a user's text here.",
+    )
+    cvmfs: list[CvmfsVolume] = Field([], max_length=10)
+    fuse: list[FuseVolume] = Field([], max_length=10)
+    tolerations: list[Toleration] = Field([], max_length=50)
+    node_labels: dict[LabelKey, LabelValue] = Field({}, description="More labels that the node must have.")
+    annotations: dict[LabelKey, Annotated[str, StringConstraints(strict=True, max_length=8192)]] = {}
+    hub_url: Annotated[str, _text(500, r"^https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?$")] | None = (
+        Field(
+            None,
+            description="The hub as seen from the site, such as `https://hub.example.org`. Default: the hub's own.",
+        )
+    )
+    network: Network = Network()
+    access: Access = Access()
+    limits: Limits = Limits()
+    start_timeout: WalltimeMinutes | None = Field(
+        None,
+        description="How long a server may take to start, the queue included. Default: 5m, or 24h for batch systems.",
+    )
+    home: Literal["pvc"] | HomeDirectory | None = Field(
+        None, description="`pvc` (cloud only, its default), or a path at the site."
+    )
+
+    @property
+    def is_offloaded(self) -> bool:
+        """Whether servers of this profile run on a virtual node."""
+        return self.site != "cloud"
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether servers of this profile are jobs that may wait in a queue."""
+        return self.scheduler != "none"
+
+    @property
+    def start_timeout_seconds(self) -> int:
+        """How long a server may take to start, the queue included."""
+        return 60 * (self.start_timeout or (24 * 60 if self.is_batch else 5))
+
+    @property
+    def default_image(self) -> Image:
+        """The image that is used when the user names none: the marked one, else the first."""
+        return next((image for image in self.images if image.default), self.images[0])
+
+    @model_validator(mode="after")
+    def is_possible(self) -> "Profile":
+        """Refuse what no site can do, all of it at once."""
+        refuse(impossible(self))
+        return self
+
+
+class ProfileSet(Model):
+    """All profiles of a hub, in the order of the form."""
+
+    profiles: list[Profile] = Field(min_length=1, max_length=200)
+
+    @model_validator(mode="after")
+    def has_no_name_twice(self) -> "ProfileSet":
+        """Refuse two profiles of one name."""
+        refuse(names_used_twice([profile.name for profile in self.profiles]))
+        return self
+
+    def get(self, name: str) -> Profile | None:
+        """Return the profile of that name, or None."""
+        return next((profile for profile in self.profiles if profile.name == name), None)
+
+    def allowed(self, user: str | None, groups: frozenset[str]) -> list[Profile]:
+        """Return the profiles that a user who is in ``groups`` may use, in the order of the form."""
+        return [profile for profile in self.profiles if profile.access.allows(user, groups)]
