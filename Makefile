@@ -1,0 +1,41 @@
+# `make demo` and `make test` need Python >= 3.10 and nothing else; see CONTRIBUTING.md.
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+BIN := .venv/bin
+HUB5_BIN := .venv-hub5/bin
+HUB5_TESTS = $(wildcard tests/core tests/hub)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-hub5 demo test test-main test-hub5 lint format
+
+help:  ## Say what there is
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup:  ## Make .venv when something has changed
+	@$(PYTHON) scripts/bootstrap.py
+
+# The older of the two supported lines of the hub: what the zero-to-jupyterhub chart 4.4.0 ships.
+setup-hub5:
+	@$(PYTHON) scripts/bootstrap.py --venv .venv-hub5 --extras dev,hub,lab,testbed \
+		--with 'jupyterhub==5.5.*' --with 'jupyterhub-kubespawner==7.0.*'
+
+demo: setup  ## Start everything on this machine, print a URL and a login; Ctrl-C ends it
+	@exec $(BIN)/rayster testbed up --hub
+
+test: test-main test-hub5  ## All tests
+
+test-main: setup
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+test-hub5: setup-hub5  ## The hub side's tests on jupyterhub 5.5 and kubespawner 7.0
+	$(HUB5_BIN)/pytest $(PYTEST_ARGS) $(HUB5_TESTS)
+
+lint: setup  ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: setup  ## Let ruff mend what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format

