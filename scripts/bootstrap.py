@@ -88,7 +88,7 @@ def run(command, **options):
 
 def pip_install(venv, requirements):
     """Install ``requirements`` into ``venv``."""
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
+    quiet = ["-qq", "--disable-pip-version-check", "--no-input"]
     run([venv / "bin/python", "-m", "pip", "install", *quiet, *requirements], cwd=REPOSITORY)
 
 
