@@ -122,22 +122,23 @@ def render_flags(flags: list[str]) -> str:
     return " ".join(shlex.quote(flag) for flag in flags)
 
 
-def render_apptainer_options(options: list[str]) -> str:
-    """Return the value of an apptainer annotation: each word quoted for the shell that it is pasted into."""
-    return " ".join(shlex.quote(option) for option in options)
+def render_words(words: list[str]) -> str:
+    """Return words for the apptainer command line, each quoted for the shell that they are pasted into."""
+    return " ".join(shlex.quote(word) for word in words)
 
 
-def render_pre_exec(admin_text: str) -> str:
-    """Return the lines that run before the container: the job's own variables, then the admin's text verbatim.
+def render_pre_exec(admin_text: str, home: str | None) -> str:
+    """Return the lines that run before the container: what RaySTER needs, then the admin's text verbatim.
 
     ``APPTAINERENV_X`` (Apptainer) and ``SINGULARITYENV_X`` (SingularityCE) reach a container that is started with a
-    clean environment. `--env` would not do: it splits values at commas, and node lists have some.
+    clean environment. `--env` would not do: it splits values at commas, and node lists have some. ``home`` is made,
+    because all jobs of a site run as one account and nobody else makes a directory for a new user.
     """
-    exports = (
-        f"for name in {' '.join(JOB_ENVIRONMENT)}; do\n"
-        '  if [ -n "${!name:-}" ]; then\n'
-        '    export "APPTAINERENV_$name=${!name}" "SINGULARITYENV_$name=${!name}"\n'
-        "  fi\n"
-        "done\n"
-    )
-    return exports + admin_text
+    lines = [
+        f"for name in {' '.join(JOB_ENVIRONMENT)}; do",
+        '  if [ -n "${!name:-}" ]; then export "APPTAINERENV_$name=${!name}" "SINGULARITYENV_$name=${!name}"; fi',
+        "done",
+    ]
+    if home:
+        lines.append(f"mkdir -p -m 700 -- {shlex.quote(home)}")
+    return "\n".join(lines) + "\n" + admin_text

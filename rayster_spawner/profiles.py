@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 from . import interlink
 from .profile_checks import bounds_out_of_order, impossible, names_used_twice, refuse
@@ -41,17 +49,22 @@ def _no_parent_folder(path: str) -> str:
     return path
 
 
+def _amount_schema(help_text: str, *examples: str) -> Any:
+    # What an admin writes is text; the number in our unit exists only after it is read.
+    return WithJsonSchema({"type": "string", "description": help_text, "examples": list(examples)})
+
+
 MemoryMib = Annotated[
     int,
     BeforeValidator(_amount(parse_memory_mib, MEMORY_HELP)),
-    Field(ge=1, le=MAX_MEMORY_MIB, json_schema_extra={"type": "string", "examples": ["4Gi"]}),
+    Field(ge=1, le=MAX_MEMORY_MIB),
+    _amount_schema(MEMORY_HELP, "512Mi", "4Gi"),
 ]
 WalltimeMinutes = Annotated[
     int,
     BeforeValidator(_amount(parse_walltime_minutes, WALLTIME_HELP)),
-    Field(
-        ge=1, le=MAX_WALLTIME_MINUTES, json_schema_extra={"type": "string", "examples": ["8h", "04:00:00"]}
-    ),
+    Field(ge=1, le=MAX_WALLTIME_MINUTES),
+    _amount_schema(WALLTIME_HELP, "30m", "8h", "24:00:00"),
 ]
 Name = Annotated[str, _text(40, interlink.NAME_PATTERN)]
 Title = Annotated[str, _text(80)]
@@ -86,7 +99,7 @@ class CpuBounds(Bounds):
 class MemoryBounds(Bounds):
     """Memory that a user may ask for, in MiB once read."""
 
-    min: MemoryMib = 1024
+    min: MemoryMib = Field(1024, json_schema_extra={"default": "1Gi"})
     max: MemoryMib
     default: MemoryMib
 
@@ -107,7 +120,7 @@ class GpuBounds(Bounds):
 class WalltimeBounds(Bounds):
     """How long a server may run, in minutes once read."""
 
-    min: WalltimeMinutes = 10
+    min: WalltimeMinutes = Field(10, json_schema_extra={"default": "10m"})
     max: WalltimeMinutes
     default: WalltimeMinutes
 
@@ -321,3 +334,14 @@ class ProfileSet(Model):
     def allowed(self, user: str | None, groups: frozenset[str]) -> list[Profile]:
         """Return the profiles that a user who is in ``groups`` may use, in the order of the form."""
         return [profile for profile in self.profiles if profile.access.allows(user, groups)]
+
+
+def profiles_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a profiles file."""
+    schema = ProfileSet.model_json_schema(by_alias=True)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "RaySTER profiles",
+        "description": "What users may choose. In a Helm values file it stands under custom.rayster.",
+    }
