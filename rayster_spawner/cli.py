@@ -73,26 +73,19 @@ def render(
     Exit status 2 when the options are wrong, with one line per field: `field: value: reason`.
     """
     from .offload import OffloadError
-    from .options import FieldError, OptionsError
+    from .options import OptionsError
     from .profile_files import ProfilesError, load_profiles
     from .render import render_pod
-    from .text import shown
 
     options: dict[str, object] = {}
-    errors = []
     for text in option:
-        name, separator, value = text.partition("=")
-        if not separator or not name:
-            errors.append(FieldError("option", shown(text), "must be NAME=VALUE"))
-        elif name in options:
-            errors.append(FieldError(name, shown(value), "is given twice"))
-        else:
-            options[name] = value
+        name, _, value = text.partition("=")
+        # An option that is given twice stays a list, which no option may be.
+        options[name] = [options[name], value] if name in options else value
     try:
-        if errors:
-            raise OptionsError(errors)
+        profiles = load_profiles(file)
         manifest = render_pod(
-            load_profiles(file),
+            profiles,
             {"profile": profile, **options},
             user=user,
             groups=None if groups is None else [group for group in groups.split(",") if group],

@@ -211,7 +211,7 @@ def _memory(given: Any, profile: Profile) -> int:
 
 def _gpu(given: Any, profile: Profile) -> int:
     if profile.gpu is None:
-        if given is None or (not isinstance(given, bool) and given in (0, "0", "")):
+        if given is None or (not isinstance(given, bool) and given in (0, "0")):
             return 0
         raise ValueError("must be 0: this profile has no GPUs")
     if given is None:
@@ -226,7 +226,7 @@ def _gpu(given: Any, profile: Profile) -> int:
 
 def _walltime(given: Any, profile: Profile) -> int | None:
     if profile.walltime is None:
-        if given in (None, ""):
+        if given is None:
             return None
         raise ValueError("must be left out: this profile has no time limit")
     if given is None:
