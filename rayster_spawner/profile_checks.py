@@ -1,7 +1,6 @@
 """What single fields cannot tell: combinations of settings that no site can do. Pure; every mistake at once."""
 
 import ipaddress
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -178,9 +177,9 @@ def _home_is_where_the_job_is(p: Any) -> Iterator[Mistake]:
 
 @_needs("images", "scheduler")
 def _images_can_be_told_apart(p: Any) -> Iterator[Mistake]:
-    names = Counter(image.name for image in p.images)
+    names = [image.name for image in p.images]
     for n, image in enumerate(p.images):
-        if names[image.name] > 1:
+        if image.name in names[:n]:
             yield Mistake(("images", n, "name"), image.name, "is used by more than one image of the profile")
         if image.image.startswith("/"):
             if p.scheduler == "none":

@@ -339,9 +339,22 @@ class ProfileSet(Model):
 def profiles_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a profiles file."""
     schema = ProfileSet.model_json_schema(by_alias=True)
+    _close_mappings(schema)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
         "title": "RaySTER profiles",
         "description": "What users may choose. In a Helm values file it stands under custom.rayster.",
     }
+
+
+def _close_mappings(schema: Any) -> None:
+    """Refuse, in the schema as in the models, keys that match none of the patterns."""
+    if isinstance(schema, dict):
+        if "patternProperties" in schema:
+            schema["additionalProperties"] = False
+        for inner in schema.values():
+            _close_mappings(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            _close_mappings(inner)
