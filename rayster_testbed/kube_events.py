@@ -23,8 +23,10 @@ def timestamp(*, micro: bool = False) -> str:
 
 
 def parse_timestamp(text: str) -> float:
-    """Seconds since the epoch of either form."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    """Seconds since the epoch of an RFC 3339 time with any number of fractional digits."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    fraction = f".{fraction[:6]:0<6}" if fraction else ""
+    return datetime.fromisoformat(f"{whole}{fraction}+00:00").timestamp()
 
 
 def reference(obj: Mapping, kind: str, field_path: str = "") -> Obj:

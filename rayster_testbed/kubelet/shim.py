@@ -5,7 +5,9 @@ runtime's line format, and `exit.json` when it has ended. It is the reaper of al
 the first process ends, the others are killed, as in a container. SIGTERM is passed on to the first process; SIGUSR1
 kills everything. Only the standard library is used, so that it starts quickly and needs no environment.
 """
-# ruff: noqa: PTH  (importing pathlib would be a third of the start-up time of every container)
+
+# Importing pathlib would be a third of the start-up time of every container.
+# ruff: noqa: PTH105, PTH118, PTH123, PTH208
 
 import contextlib
 import ctypes
