@@ -1,0 +1,73 @@
+"""Puts the parts of the API together and listens."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from .app import App
+from .bootstrap import bootstrap, furnish_namespace
+from .handlers import Handlers
+from .journal import Journal
+from .kinds import Registry
+from .objects import Objects
+from .store import Store
+from .watches import Watches
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run: where to listen, where to keep objects, whom to believe."""
+
+    bind: str
+    port: int
+    data_dir: Path | None = None
+    token_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+
+class Server:
+    """A running API server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._journal: Journal | None = None
+        if settings.data_dir is not None:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            self._journal = Journal(settings.data_dir / "objects.sqlite")
+        self.store = Store(self._journal)
+        self.registry = Registry()
+        self.objects = Objects(self.store, self.registry)
+        self.watches = Watches(self.store)
+        self.app = App(self.registry, Handlers(self.objects, self.watches))
+        ca = settings.cert_file.read_text() if settings.cert_file else ""
+        self.objects.on_namespace = lambda name: furnish_namespace(self.objects, name, ca)
+        bootstrap(self.objects)
+        self._runner: web.ServerRunner | None = None
+
+    async def start(self) -> int:
+        """Listen; returns the port."""
+        server = web.Server(self.app, handler_cancellation=True, access_log=None)  # type: ignore[arg-type]
+        self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
+        await self._runner.setup()
+        context = None
+        if self.settings.cert_file is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(self.settings.cert_file, self.settings.key_file)
+        site = web.TCPSite(
+            self._runner, self.settings.bind, self.settings.port, ssl_context=context, backlog=512
+        )
+        await site.start()
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """End the watches, then everything else."""
+        self.watches.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._journal is not None:
+            self._journal.close()
