@@ -1,0 +1,170 @@
+"""The whole product as one person meets it: the demo, real batch jobs, and a real browser."""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from rayster_testbed.layout import REPOSITORY
+from rayster_testbed.testbed import Testbed
+
+CHROMIUM_ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave browser tests out, visibly, on a machine without Chromium; never in CI."""
+    if shutil.which("chromium") or os.environ.get("CI"):
+        return
+    browser = [item for item in items if item.get_closest_marker("browser")]
+    if browser:
+        config.hook.pytest_deselected(items=browser)
+        items[:] = [item for item in items if item not in browser]
+
+
+@pytest.fixture(scope="session")
+def profiles_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's profiles, and one whose partition the site does not have."""
+    content = yaml.safe_load((REPOSITORY / "rayster_testbed" / "demo" / "profiles.yaml").read_text())
+    entries = content["profiles"]
+    padova = next(entry for entry in entries if entry["name"] == "padova-slurm")
+    entries.append(
+        {**padova, "name": "wrong-partition", "title": "Wrong partition", "slurm": {"partition": "nosuch"}}
+    )
+    file = tmp_path_factory.mktemp("profiles") / "profiles.yaml"
+    file.write_text(yaml.safe_dump(content))
+    return file
+
+
+@pytest.fixture(scope="session")
+def testbed(profiles_file: Path) -> Iterator[Testbed]:
+    """The demo, running."""
+    # Sockets need short paths, and pytest's own folders are long.
+    state_dir = Path(tempfile.mkdtemp(prefix="rayster-"))
+    with Testbed(state_dir, hub=True, profiles=profiles_file) as running:
+        yield running
+    shutil.rmtree(state_dir, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or "chromium", args=CHROMIUM_ARGUMENTS
+        )
+        yield chromium
+        chromium.close()
+
+
+class Person:
+    """Somebody in front of a browser."""
+
+    def __init__(self, page: Page, testbed: Testbed, name: str):
+        self.page = page
+        self.testbed = testbed
+        self.name = name
+
+    def log_in(self) -> None:
+        """Log in with the demo's password."""
+        self.page.goto(f"{self.testbed.hub_url}/hub/login")
+        self.page.get_by_label("Username").fill(self.name)
+        self.page.get_by_label("Password").fill(self.testbed.password)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_url("**/hub/**")
+
+    def choose(self, title: str) -> None:
+        """Open the form and choose a profile by its title."""
+        self.page.goto(f"{self.testbed.hub_url}/hub/spawn/{self.name}")
+        self.page.get_by_role("radio", name=title).check()
+
+    def start(self) -> None:
+        """Press Start."""
+        self.page.get_by_role("button", name="Start").click()
+
+    def wait_for_lab(self, timeout_seconds: float = 90) -> None:
+        """Wait until JupyterLab is there."""
+        self.page.wait_for_url("**/lab**", timeout=timeout_seconds * 1000)
+        self.page.locator(".jp-LauncherCard").first.wait_for(timeout=timeout_seconds * 1000)
+
+    def run_cell(self, code: str) -> str:
+        """Open a new notebook, run one cell, and return what it prints."""
+        self.page.locator(".jp-LauncherCard[data-category='Notebook']").first.click()
+        cell = self.page.locator(".jp-Notebook .jp-Cell .cm-content").first
+        cell.wait_for(timeout=60_000)
+        cell.click()
+        self.page.keyboard.insert_text(code)
+        self.page.keyboard.press("Shift+Enter")
+        output = self.page.locator(".jp-OutputArea-output").first
+        output.wait_for(timeout=60_000)
+        return output.inner_text()
+
+    def stop(self) -> None:
+        """Stop the server on the home page."""
+        self.page.goto(f"{self.testbed.hub_url}/hub/home")
+        self.page.locator("#stop").click()
+        self.page.locator("#stop").wait_for(state="hidden", timeout=60_000)
+
+
+@pytest.fixture
+def ada(browser: Browser, testbed: Testbed) -> Iterator[Person]:
+    """A user of every site, logged in; her server and all jobs are gone afterwards."""
+    context = browser.new_context()
+    page = context.new_page()
+    person = Person(page, testbed, "ada")
+    person.log_in()
+    yield person
+    page.goto(f"{testbed.hub_url}/hub/home")
+    page.evaluate(
+        """async () => {
+            const xsrf = window.jhdata.xsrf_token;
+            await fetch(`${window.jhdata.base_url}api/users/ada/server?_xsrf=${xsrf}`, {method: 'DELETE'});
+        }"""
+    )
+    context.close()
+    for job in jobs(testbed):
+        testbed.slurm("scancel", job)
+    wait_until(lambda: not jobs(testbed), "all jobs are gone")
+    wait_until(lambda: not testbed.cluster.pods("rayster"), "all pods are gone")
+
+
+def jobs(testbed: Testbed, partition: str | None = None, state: str | None = None) -> list[str]:
+    """Return the ids of the jobs in the queue."""
+    words = ["-h", "-o", "%A"]
+    words += ["-p", partition] if partition else []
+    words += ["-t", state] if state else []
+    return testbed.slurm("squeue", *words).split()
+
+
+def wait_until(is_so, what: str, timeout_seconds: float = 60) -> None:
+    """Wait until ``is_so()``; fail with ``what`` was waited for."""
+    deadline = time.monotonic() + timeout_seconds
+    while not is_so():
+        assert time.monotonic() < deadline, f"not within {timeout_seconds} s: {what}"
+        time.sleep(0.25)
+
+
+@pytest.fixture
+def full_padova(testbed: Testbed) -> Iterator[list[str]]:
+    """Fill the partition padova with other people's jobs; yields their ids."""
+    script = testbed.layout.root / "fill.sh"
+    script.write_text("#!/bin/bash\nsleep 600\n")
+    fillers = [
+        testbed.slurm(
+            "sbatch", "--parsable", "-p", "padova", "-c", "16", "--mem=1000", "-t", "60",
+            "-o", "/dev/null", "--job-name=filler", str(script),
+        ).strip()
+        for _ in range(2)
+    ]  # fmt: skip
+    wait_until(lambda: len(jobs(testbed, "padova", "R")) == 2, "both nodes of padova are taken")
+    yield fillers
+    for job in set(fillers) & set(jobs(testbed)):
+        testbed.slurm("scancel", job)
