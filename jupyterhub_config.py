@@ -1,0 +1,115 @@
+"""Configures JupyterHub for RaySTER from one profiles file: on one machine, and in a zero-to-jupyterhub cluster.
+
+In a cluster the hub image has this file in /usr/local/etc/jupyterhub/jupyterhub_config.d/ and nothing is to be set:
+the chart does the rest and the profiles are those under `custom.rayster` of the release's values.
+
+Elsewhere these environment variables are read:
+
+RAYSTER_PROFILES_FILE       a profiles file, or a Helm values file with profiles under `custom.rayster` (required)
+RAYSTER_NAMESPACE           Kubernetes namespace of the servers (default: rayster)
+RAYSTER_HUB_STATE_DIR       directory of the database and the cookie secret (default: the current one)
+RAYSTER_HUB_PORT            port of the hub itself on 127.0.0.1, for proxy and servers (default: 8081)
+RAYSTER_PUBLIC_URL          what users open (default: http://127.0.0.1:8000)
+RAYSTER_PROXY_API_URL       API of a proxy that runs on its own; its token is CONFIGPROXY_AUTH_TOKEN
+                            (default: the hub starts a proxy)
+RAYSTER_DEMO_PASSWORD_FILE  makes everybody of RAYSTER_DEMO_USERS log in with the password in this file
+RAYSTER_DEMO_USERS          JSON: each user's groups, such as {"ada": ["padova"], "bruno": []}
+"""
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+from rayster_spawner.form import static_handlers, template_paths
+from rayster_spawner.profile_files import ProfilesError, load_profiles
+
+# JupyterHub and the chart both run this file with their configuration object in `c`.
+c = c  # noqa: F821, PLW0127
+
+# The chart mounts the whole values of the release here.
+CHART_VALUES = "/usr/local/etc/jupyterhub/secret/values.yaml"
+
+
+def checked_profiles(file):
+    """Return ``file`` when its profiles are good; otherwise say every mistake and do not start the hub."""
+    try:
+        load_profiles(file)
+    except ProfilesError as error:
+        print(f"The hub does not start: its profiles cannot be used.\n{error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    return file
+
+
+def configure_rayster(profiles_file):
+    """Set what RaySTER needs of the hub wherever it runs."""
+    c.JupyterHub.spawner_class = "rayster"
+    c.RaysterSpawner.profiles_file = checked_profiles(profiles_file)
+    c.JupyterHub.template_paths = template_paths()
+    c.JupyterHub.extra_handlers = static_handlers()
+
+    # One server per site: a cloud server while another one queues. Without it a queued server blocks its user.
+    c.JupyterHub.allow_named_servers = True
+
+    # A restarted hub takes running and queued servers up again; cleaning up would cancel jobs.
+    c.JupyterHub.cleanup_servers = False
+
+    # Counts spawns that are being started. A server that waits in a batch queue is not counted (the spawner files it
+    # apart), so the limit still protects the hub from a storm of logins, and a full queue does not lock out the cloud.
+    c.JupyterHub.concurrent_spawn_limit = 64
+
+    # So many failures in a row end the hub, for Kubernetes to start a fresh one. Neither refusals nor failures of
+    # batch sites count, the spawner sees to it on both lines of the hub: a closed site must not restart it.
+    c.Spawner.consecutive_failure_limit = 5
+
+    # A queued server counts as active, so a total would let a full queue lock out the cloud. Profiles have limits.
+    c.JupyterHub.active_server_limit = 0
+
+    # To the pending page at once: it shows the queue, the login page would only hang.
+    c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
+
+
+def configure_machine():
+    """Set what the chart would set: addresses, database, proxy, namespace."""
+    state = Path(os.environ.get("RAYSTER_HUB_STATE_DIR", ".")).absolute()
+    state.mkdir(parents=True, exist_ok=True)
+    c.JupyterHub.db_url = f"sqlite:///{state / 'jupyterhub.sqlite'}"
+    c.JupyterHub.cookie_secret_file = str(state / "cookie_secret")
+
+    hub_url = f"http://127.0.0.1:{os.environ.get('RAYSTER_HUB_PORT', '8081')}"
+    c.JupyterHub.hub_bind_url = hub_url
+    c.JupyterHub.bind_url = os.environ.get("RAYSTER_PUBLIC_URL", "http://127.0.0.1:8000")
+
+    if "RAYSTER_PROXY_API_URL" in os.environ:
+        c.ConfigurableHTTPProxy.api_url = os.environ["RAYSTER_PROXY_API_URL"]
+        c.ConfigurableHTTPProxy.should_start = False
+        # It keeps its routes while the hub is away, so that users go on working.
+        c.JupyterHub.cleanup_proxy = False
+
+    c.KubeSpawner.namespace = os.environ.get("RAYSTER_NAMESPACE", "rayster")
+
+
+def configure_demo_users(password_file, users):
+    """Let the demo's users in with the one password, each in their groups."""
+    c.JupyterHub.authenticator_class = "shared-password"
+    c.SharedPasswordAuthenticator.user_password = Path(password_file).read_text().strip()
+    c.Authenticator.allowed_users = set(users)
+    groups = sorted({group for names in users.values() for group in names})
+    c.JupyterHub.load_groups = {
+        group: {"users": sorted(user for user, names in users.items() if group in names)} for group in groups
+    }
+
+
+if importlib.util.find_spec("z2jh"):
+    configure_rayster(CHART_VALUES)
+else:
+    if "RAYSTER_PROFILES_FILE" not in os.environ:
+        print("The hub does not start: RAYSTER_PROFILES_FILE is not set.", file=sys.stderr)
+        raise SystemExit(1)
+    configure_rayster(os.environ["RAYSTER_PROFILES_FILE"])
+    configure_machine()
+    if "RAYSTER_DEMO_PASSWORD_FILE" in os.environ:
+        configure_demo_users(
+            os.environ["RAYSTER_DEMO_PASSWORD_FILE"], json.loads(os.environ.get("RAYSTER_DEMO_USERS", "{}"))
+        )

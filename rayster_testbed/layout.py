@@ -1,0 +1,137 @@
+"""Where a testbed keeps what: the files of its state directory, its addresses and its sites."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from rayster_testbed.ports import free_ports
+
+# The checkout: jupyterhub_config.py and helm-values/ are used as they lie there.
+REPOSITORY = Path(__file__).resolve().parent.parent
+CLOUD_NODE = "cloud-0"
+HUB_NAME = "hub"
+# Who can log in to the demo, and the groups they are in.
+DEMO_USERS = {"ada": ("leonardo", "padova"), "bruno": ()}
+
+
+@dataclass(frozen=True)
+class Site:
+    """One interLink virtual node; the amounts are what it offers to the scheduler."""
+
+    name: str
+    accelerator: str = ""
+
+
+SITES = (
+    Site("leonardo-booster", accelerator="nvidia.com/gpu=8:a100"),
+    Site("leonardo-dcgp"),
+    Site("padova"),
+)
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """The TCP ports of one run, all on loopback except the public one, and the network of the cloud pods."""
+
+    public_host: str
+    public_port: int
+    apiserver: int
+    hub: int
+    proxy_api: int
+    plugins: dict[str, int]
+    pod_cidr: str
+
+    @property
+    def api_url(self) -> str:
+        """Where the Kubernetes API is."""
+        return f"https://127.0.0.1:{self.apiserver}"
+
+    @property
+    def public_url(self) -> str:
+        """What a person types into a browser on this machine."""
+        host = "127.0.0.1" if self.public_host in ("0.0.0.0", "") else self.public_host  # noqa: S104
+        return f"http://{host}:{self.public_port}"
+
+
+def choose_addresses(host: str, port: int | None) -> Addresses:
+    """Return free ports, and a pod network that no other testbed of this machine is likely to have.
+
+    Args:
+        host: the address that the public port listens on.
+        port: the public port; None for any free one.
+    """
+    public, apiserver, hub, proxy_api, *plugins = free_ports(4 + len(SITES))
+    return Addresses(
+        public_host=host,
+        public_port=port or public,
+        apiserver=apiserver,
+        hub=hub,
+        proxy_api=proxy_api,
+        plugins=dict(zip((site.name for site in SITES), plugins, strict=True)),
+        # 127.0.0.0/8 is all loopback on Linux. The first addresses are what other programs take by habit.
+        pod_cidr=f"127.{20 + secrets.randbelow(230)}.0.0/16",
+    )
+
+
+class Layout:
+    """The state directory, by name."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.root = state_dir.absolute()
+        self.tokens = self.root / "pki" / "tokens.csv"
+        self.pki = self.root / "pki"
+        self.slurm = self.root / "slurm"
+        self.hub = self.root / "hub"
+        self.homes = self.root / "homes"
+        self.profiles = self.root / "profiles.yaml"
+        self.password = self.root / "password"
+        self.lock = self.root / "lock"
+        self.summary = self.root / "testbed.json"
+        self.unclean = self.root / "run" / "unclean"
+
+    def kubeconfig(self, identity: str) -> Path:
+        """The kubeconfig file of an identity."""
+        return self.root / "kubeconfig" / f"{identity}.yaml"
+
+    def data(self, part: str) -> Path:
+        """Where a part keeps its own."""
+        return self.root / "data" / part
+
+    def slurm_ready(self) -> Path:
+        """The file that the batch system writes once it works."""
+        return self.root / "run" / "slurm.ready"
+
+    def secret(self, name: str) -> str:
+        """Return a secret that is made at the first start and kept, readable by its owner only."""
+        file = self.root / "pki" / name
+        return _kept_secret(file, lambda: secrets.token_hex(32))
+
+    def demo_password(self) -> str:
+        """Return the password of the demo's users."""
+        # 12 characters of a 32-letter alphabet without look-alikes: 60 bits, and still typed by hand.
+        alphabet = "abcdefghijkmnpqrstuvwxyz23456789"
+        return _kept_secret(self.password, lambda: "".join(secrets.choice(alphabet) for _ in range(12)))
+
+    def write_summary(self, content: dict[str, object]) -> None:
+        """Keep what others need to know of the running testbed."""
+        self.summary.write_text(json.dumps(content, indent=2))
+
+    def read_summary(self) -> dict:
+        """Return what `write_summary` kept; empty when there is nothing to read."""
+        try:
+            return json.loads(self.summary.read_text())
+        except (OSError, ValueError):
+            return {}
+
+
+def _kept_secret(file: Path, make) -> str:
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft = file.with_suffix(".new")
+        draft.touch(mode=0o600)
+        draft.write_text(make() + "\n")
+        draft.replace(file)
+    return file.read_text().strip()
