@@ -26,8 +26,8 @@ def write_runtime(data_dir: Path) -> Path:
     """Write `bin/singularity` below `data_dir` and return its path."""
     program = data_dir / "bin" / "singularity"
     program.parent.mkdir(parents=True, exist_ok=True)
-    # -E -s: nothing of the job's environment may change which modules this program finds.
-    words = [sys.executable, "-E", "-s", str(Path(container.__file__).resolve())]
+    # Isolated: nothing of the job's environment or directory may change which modules this program finds.
+    words = [sys.executable, "-I", "-S", str(Path(container.__file__).resolve())]
     program.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
     program.chmod(0o755)
     return program
