@@ -26,7 +26,7 @@ from rayster_spawner.form import static_handlers, template_paths
 from rayster_spawner.profile_files import ProfilesError, load_profiles
 
 # JupyterHub and the chart both run this file with their configuration object in `c`.
-c = c  # noqa: F821, PLW0127
+c = c  # noqa: F821
 
 # The chart mounts the whole values of the release here.
 CHART_VALUES = "/usr/local/etc/jupyterhub/secret/values.yaml"

@@ -47,6 +47,8 @@ async def run_until_signalled(*jobs: Awaitable[None]) -> None:
         loop.add_signal_handler(number, stop.set)
     tasks: list[asyncio.Future] = [asyncio.ensure_future(job) for job in jobs]
     stopping: asyncio.Future = asyncio.ensure_future(stop.wait())
+    # From here on it ends cleanly. Who started it waits for this line.
+    structlog.get_logger().info("running")
     try:
         await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
