@@ -70,6 +70,10 @@ class Cluster:
         conditions = ((node or {}).get("status") or {}).get("conditions") or []
         return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
 
+    def delete_nodes(self) -> None:
+        """Delete all nodes; an agent that runs registers its own again."""
+        self.call(_delete_nodes)
+
     def pods(self, namespace: str) -> list[dict[str, Any]]:
         """Return the pods of a namespace. Raises what `kube.TROUBLE` names."""
         return self.call(lambda client: client.get(kube.path("pods", namespace)))["items"]
@@ -109,6 +113,11 @@ async def _apply(client: KubeClient, documents: list[dict[str, Any]], namespace:
             if error.reason != "AlreadyExists":
                 raise
             await client.merge(kube.path(plural, where, document["metadata"]["name"], api=api), document)
+
+
+async def _delete_nodes(client: KubeClient) -> None:
+    for node in (await client.get(kube.path("nodes")))["items"]:
+        await client.delete(kube.path_of("nodes", node))
 
 
 async def _delete_pods(client: KubeClient, namespace: str, timeout_seconds: float) -> int:

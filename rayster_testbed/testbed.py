@@ -252,6 +252,8 @@ class Testbed:
         documents = read_manifests(REPOSITORY / "rayster_testbed" / "manifests" / "zero-to-jupyterhub.yaml")
         documents += read_manifests(REPOSITORY / "helm-values" / "rbac.yaml")
         self.cluster.apply(documents, NAMESPACE)
+        # Those of an earlier run would look ready before their agents are.
+        self.cluster.delete_nodes()
 
     def _start_parts(self) -> None:
         """Start every part once its needs are ready, many at a time; the first failure ends the rest."""
