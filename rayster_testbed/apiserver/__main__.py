@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import os
 import signal
 from pathlib import Path
 
@@ -52,7 +51,7 @@ async def serve(options: argparse.Namespace) -> None:
     if options.port_file:
         fresh = options.port_file.with_name(options.port_file.name + ".new")
         fresh.write_text(f"{port}\n")
-        os.replace(fresh, options.port_file)
+        fresh.replace(options.port_file)
     await ended.wait()
     log.info("stopping")
     await server.stop()

@@ -87,9 +87,14 @@ class App:
 
     def _handler(self, call: Call) -> Callable[[Call], Awaitable[web.StreamResponse]]:
         handlers, path = self.handlers, call.path
-        if path.subresource in ("binding", "eviction"):
-            if call.verb == "create":
-                return getattr(handlers, path.subresource)
+        special = {
+            ("binding", "create"): handlers.binding,
+            ("eviction", "create"): handlers.eviction,
+            ("log", "get"): handlers.log,
+        }
+        if path.subresource in ("binding", "eviction", "log"):
+            if (path.subresource, call.verb) in special:
+                return special[path.subresource, call.verb]
             raise method_not_allowed()
         by_verb: dict[str, Callable[[Call], Awaitable[web.StreamResponse]]] = {
             "get": handlers.get,

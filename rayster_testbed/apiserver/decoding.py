@@ -11,7 +11,7 @@ import base64
 import binascii
 import re
 from datetime import datetime, timezone
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -39,7 +39,7 @@ class Shape(NamedTuple):
     model: str = ""
 
 
-@lru_cache(maxsize=None)
+@cache
 def _fields(model: str) -> dict[str, Shape]:
     cls = getattr(models, model)
     return {
@@ -84,7 +84,7 @@ def _go_name(shape: Shape) -> str:
 def _json_type(value: Any) -> str:
     if isinstance(value, bool):
         return "bool"
-    names = {str: "string", dict: "object", list: "array"}
+    names: dict[type, str] = {str: "string", dict: "object", list: "array"}
     return names.get(type(value), "number")
 
 

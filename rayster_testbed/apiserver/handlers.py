@@ -12,6 +12,7 @@ from .decoding import FieldReport, parse_body
 from .errors import bad_request, invalid, required, unsupported_media_type
 from .kinds import Kind
 from .lists import list_page, render
+from .logs import LogProxy
 from .objects import DeleteOptions, Objects
 from .patching import APPLY, change_of, parse_apply
 from .queries import dry_run, flag, parse_delete, parse_list
@@ -31,6 +32,7 @@ class Handlers:
     def __init__(self, objects: Objects, watches: Watches) -> None:
         self.objects = objects
         self.watches = watches
+        self.log = LogProxy(objects).serve
 
     async def get(self, call: Call) -> web.StreamResponse:
         """GET one object, or its scale."""

@@ -64,5 +64,5 @@ def parse_path(raw_path: str) -> ResourcePath | None:
         namespace = rest[1]
         if len(rest) > 2 and not (rest[2] in NAMESPACE_PARTS and group == ""):
             rest = rest[2:]
-    plural, name, subresource = (rest + ["", ""])[:3]
+    plural, name, subresource = [*rest, "", ""][:3]
     return ResourcePath(group, version, plural, namespace, name, subresource, "/".join(rest[3:]), watch)

@@ -176,8 +176,8 @@ def _port_causes(path: str, port: Json) -> list[Cause]:
         why = "must be between 1 and 65535, inclusive"
         causes.append(invalid_value(f"{path}.containerPort", number, why))
     if "name" in port and (len(port["name"]) > 15 or label_error(port["name"])):
-        why = "must be no more than 15 characters" if len(port["name"]) > 15 else label_error(port["name"])
-        causes.append(invalid_value(f"{path}.name", port["name"], why or ""))
+        wrong = "must be no more than 15 characters" if len(port["name"]) > 15 else label_error(port["name"])
+        causes.append(invalid_value(f"{path}.name", port["name"], wrong or ""))
     if port.get("protocol", "TCP") not in ("TCP", "UDP", "SCTP"):
         causes.append(unsupported_value(f"{path}.protocol", port["protocol"], ["SCTP", "TCP", "UDP"]))
     return causes

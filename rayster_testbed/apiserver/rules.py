@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .definitions import default_definition, definition_causes, prepare_definition
 from .errors import Cause, invalid_value, required, unsupported_value
 from .pods import default_pod, default_pod_spec, pod_causes, pod_spec_causes, prepare_pod
 from .selectors import selects
@@ -226,8 +228,6 @@ def _job_causes(new: Json, old: Json | None) -> list[Cause]:
 
 
 def _default_secret(obj: Json) -> None:
-    from base64 import b64encode
-
     obj.setdefault("type", "Opaque")
     for key, value in (obj.pop("stringData", None) or {}).items():
         obj.setdefault("data", {})[key] = b64encode(value.encode()).decode()
@@ -367,6 +367,9 @@ BY_STORAGE: dict[str, Rules] = {
     f"clusterroles{_RBAC}": Rules(causes=_role_causes, create_on_put=True),
     f"rolebindings{_RBAC}": Rules(_default_binding, causes=_binding_causes, create_on_put=True),
     f"clusterrolebindings{_RBAC}": Rules(_default_binding, causes=_binding_causes, create_on_put=True),
+    "customresourcedefinitions.apiextensions.k8s.io": Rules(
+        default_definition, prepare_definition, definition_causes, unconditional=False
+    ),
     "priorityclasses.scheduling.k8s.io": Rules(_default_priority),
     "storageclasses.storage.k8s.io": Rules(_default_storage_class),
 }

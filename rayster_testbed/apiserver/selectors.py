@@ -61,6 +61,20 @@ def _exists(negated: str, key: str) -> Test:
     return lambda labels: key in labels
 
 
+def _requirement(text: str) -> tuple[Test, int]:
+    """The first requirement of a selector, and how long its text is."""
+    forms: tuple[tuple[re.Pattern[str], Callable[..., Test]], ...] = (
+        (_SET, _in_set),
+        (_COMPARE, _compare),
+        (_EXISTS, _exists),
+    )
+    for pattern, build in forms:
+        match = pattern.match(text)
+        if match and re.match(r"\s*(,|$)", text[match.end() :]):
+            return build(*match.groups()), match.end()
+    raise bad_request(f"unable to parse requirement: found '{text}', expected: identifier or '!'")
+
+
 def parse_labels(text: str) -> list[Test]:
     """Parse a label selector (`a=b,c in (d,e),!f`) into tests over an object's labels.
 
@@ -69,14 +83,9 @@ def parse_labels(text: str) -> list[Test]:
     tests: list[Test] = []
     rest = text.strip()
     while rest:
-        for pattern, build in ((_SET, _in_set), (_COMPARE, _compare), (_EXISTS, _exists)):
-            match = pattern.match(rest)
-            if match and re.match(r"\s*(,|$)", rest[match.end() :]):
-                break
-        else:
-            raise bad_request(f"unable to parse requirement: found '{rest}', expected: identifier or '!'")
-        tests.append(build(*match.groups()))
-        rest = rest[match.end() :].lstrip()
+        test, length = _requirement(rest)
+        tests.append(test)
+        rest = rest[length:].lstrip()
         if rest.startswith(","):
             rest = rest[1:].lstrip()
             if not rest:

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 
+from . import definitions
 from .app import App
 from .bootstrap import bootstrap, furnish_namespace
+from .collector import Collector
+from .controllers import Controllers
 from .handlers import Handlers
 from .journal import Journal
 from .kinds import Registry
 from .objects import Objects
-from .store import Store
+from .store import DELETED, Event, Store
 from .watches import Watches
+
+log = logging.getLogger(__name__)
+
+
+async def supervise(run: Callable[[], Awaitable[None]]) -> None:
+    """Run a controller; should it fail, say so and run it again."""
+    while True:
+        try:
+            await run()
+        except Exception:
+            log.exception("a controller failed and is run again")
+            await asyncio.sleep(1)
 
 
 @dataclass(frozen=True)
@@ -47,11 +65,36 @@ class Server:
         ca = settings.cert_file.read_text() if settings.cert_file else ""
         self.objects.on_namespace = lambda name: furnish_namespace(self.objects, name, ca)
         bootstrap(self.objects)
+        self._serve_definitions()
+        self._collector = Collector(self.objects)
+        self._controllers = Controllers(self.objects)
+        self._tasks: list[asyncio.Task[None]] = []
         self._runner: web.ServerRunner | None = None
+
+    def _serve_definitions(self) -> None:
+        """Serve the custom resources that are defined, and those that will be."""
+        for _, _, record in self.store.records(definitions.STORAGE):
+            definitions.serve_definition(self.registry, record.obj)
+
+        def hear(event: Event) -> None:
+            if event.storage != definitions.STORAGE:
+                return
+            spec = event.record.obj["spec"]
+            if event.type == DELETED:
+                self.registry.discard_custom(spec["group"], spec["names"]["plural"])
+                self.watches.close_storage(event.name)
+            else:
+                definitions.serve_definition(self.registry, event.record.obj)
+
+        self.store.listen(hear)
 
     async def start(self) -> int:
         """Listen; returns the port."""
-        server = web.Server(self.app, handler_cancellation=True, access_log=None)  # type: ignore[arg-type]
+        self._tasks = [
+            asyncio.create_task(supervise(self._collector.run)),
+            asyncio.create_task(supervise(self._controllers.run)),
+        ]
+        server = web.Server(self.app, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await self._runner.setup()
         context = None
@@ -66,6 +109,9 @@ class Server:
 
     async def stop(self) -> None:
         """End the watches, then everything else."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self.watches.close()
         if self._runner is not None:
             await self._runner.cleanup()
