@@ -1,0 +1,250 @@
+"""Waits for a server that may queue for hours, and believes the server itself before what its pod says."""
+
+import asyncio
+import time
+from typing import Any, NamedTuple
+
+from jupyterhub.utils import url_path_join
+from traitlets import Integer
+
+from .pod_address import notebook_port, pod_host
+from .pod_status import Pod, PodView, State, view_pod
+from .server_options import ServerOptionsSpawner
+from .server_probe import server_answers
+from .spawn_errors import PodUnknown, spawn_failed
+
+# How often a waiting server is looked at (from the watch, which costs nothing), growing with the wait.
+_LOOK_SECONDS = (0.1, 2.0)
+# How often it is asked itself while its pod says that it queues.
+_ASK_SECONDS = (2.0, 20.0)
+_GROWTH = 0.05
+# A running server may be too busy to answer for a while; this long in silence, after its pod said that it is over,
+# and it is believed to be.
+SILENCE_SECONDS = 90
+_WARN_SECONDS = 60
+
+
+class Patience(NamedTuple):
+    """How long to go on in a wait whose end is not in sight, in seconds."""
+
+    answer: int
+    boot: int
+
+
+class ServerWait(ServerOptionsSpawner):
+    """KubeSpawner that waits natively and after a restart in the same way, and polls with the same eyes."""
+
+    answer_timeout = Integer(
+        900,
+        min=1,
+        config=True,
+        help="""
+        Timeout (in seconds) for the server of a virtual node to answer after its job was seen running.
+
+        It covers pulling the image and starting JupyterLab at the site. `http_timeout` begins only when the server
+        has answered once, so it can stay short.
+        """,
+    )
+
+    boot_timeout = Integer(
+        600,
+        min=1,
+        config=True,
+        help="""
+        Timeout (in seconds) for the server of a virtual node to answer although its pod says *Succeeded*.
+
+        interLink says so of a SLURM job whose nodes are still booting (state CF).
+        """,
+    )
+
+    _silent_since: float | None = None
+
+    def view(self, pod: Pod | None) -> PodView:
+        """Return what ``pod`` says of the present server."""
+        return view_pod(pod, offloaded=self.is_offloaded)
+
+    def is_pod_running(self, pod: Pod | None) -> bool:
+        """Tell whether ``pod`` says that its server runs. Gaps in its status mean no."""
+        return self.view(pod).state is State.RUNNING
+
+    def _get_pod_url(self, pod: Pod) -> str:
+        """Return the server's URL without its path, also for a pod whose status has gaps or a host name."""
+        if self.get_pod_url:
+            return self.get_pod_url(self, pod)
+        behind_name = self.internal_ssl or self.services_enabled
+        host = self.dns_name if behind_name else (pod_host(pod) or "")
+        if self.pod_connect_ip:
+            host = ".".join(
+                self._expand_user_properties(part) if "{" in part else part
+                for part in self.pod_connect_ip.split(".")
+            )
+        return f"{'https' if self.internal_ssl else 'http'}://{host}:{notebook_port(pod) or self.port}"
+
+    async def answers(self, pod: Pod | None) -> bool:
+        """Tell whether the server of ``pod`` answers at its address. No answer proves nothing."""
+        if pod is None or self.server is None or self.internal_ssl:
+            return False
+        if not self.get_pod_url and not self.pod_connect_ip and pod_host(pod) is None:
+            return False
+        return await server_answers(url_path_join(self._get_pod_url(pod), self.server.base_url, "/"))
+
+    async def wait_for_server(self, spawn_began: float, deadline: float) -> str:
+        """Return the server's URL once it is up.
+
+        Arguments: times are seconds since the epoch. Raises the error that its user reads when the server is lost or
+        the deadline has passed; an API server that is away is no reason to give a place in a queue up.
+        """
+        wait = _Wait(Patience(self.answer_timeout, self.boot_timeout), spawn_began)
+        while True:
+            try:
+                pod = await self._own_pod()
+            except PodUnknown as error:
+                if wait.may_warn():
+                    self.log.warning("Waiting for %s without news: %s", self._log_name, error)
+            else:
+                if pod is None or self.view(pod).state is State.DELETED:
+                    raise self._lost(pod)
+                if await self._is_up(pod, wait):
+                    return self._get_pod_url(pod)
+                if reason := wait.why_hopeless(self.view(pod), self._get_pod_url(pod)):
+                    raise self._failure(reason, "server-failed")
+            if time.time() > deadline:
+                raise self._failure(self._too_late(spawn_began, deadline), "timeout")
+            await asyncio.sleep(max(0.0, min(wait.look_seconds(), deadline - time.time())))
+
+    async def _own_pod(self) -> Pod | None:
+        """Return the pod of the present spawn, None when it is gone or another's. Raises PodUnknown."""
+        pod = await self.find_pod()
+        if pod is not None and not self.is_ours(pod):
+            pod = await self.read_pod()
+        return pod if self.is_ours(pod) else None
+
+    async def _is_up(self, pod: Pod, wait: "_Wait") -> bool:
+        view = self.view(pod)
+        if not self.is_offloaded or self.internal_ssl:
+            return view.state is State.RUNNING
+        return wait.may_ask(view) and await self.answers(pod)
+
+    async def poll(self) -> int | None:
+        """Return None while the server runs or nothing is known, else its exit code (1 when nobody tells).
+
+        Only what the API server itself says counts as stopped: a pod that is gone, or one that is over and whose
+        server has been silent for a while.
+        """
+        if not self._may_have_pod:
+            return 1
+        try:
+            pod = await self.find_pod()
+        except PodUnknown as error:
+            self.log.warning("Cannot tell whether %s runs: %s", self._log_name, error)
+            return None
+        if pod is None:
+            return 1
+        view = self.view(pod)
+        if view.is_over and not await self._lives_on(pod, view):
+            if self.delete_stopped_pods:
+                await self.stop(now=True)
+            return view.exit_code if view.exit_code is not None else 1
+        if view.state is State.RUNNING:
+            self._follow_address(pod)
+        return None
+
+    async def _lives_on(self, pod: Pod, view: PodView) -> bool:
+        """Tell whether a server may still run although its pod says that it is over."""
+        if not self.is_offloaded:
+            return False
+        if await self.answers(pod):
+            self._silent_since = None
+            return True
+        if view.state is State.FAILED:
+            return False
+        self._silent_since = self._silent_since or time.monotonic()
+        return time.monotonic() - self._silent_since < SILENCE_SECONDS
+
+    def _follow_address(self, pod: Pod) -> None:
+        """Write a changed address into the hub's database, as KubeSpawner does."""
+        server = self.server
+        if server is None or pod_host(pod) is None:
+            return
+        url = self._get_pod_url(pod)
+        if url != f"{server.proto}://{_host_in_url(server.ip)}:{server.port}":
+            self.log.warning("Server %s moved to %s", self._log_name, url)
+            self.take_url(url)
+            self.user.db.commit()
+
+    def take_url(self, url: str) -> None:
+        """Set the address of the hub's `Server` row."""
+        scheme, rest = url.split("://", 1)
+        host, port = rest.split("/", 1)[0].rsplit(":", 1)
+        server = self.server
+        server.proto, server.ip, server.port = scheme, host.strip("[]"), int(port)
+
+    def _lost(self, pod: Pod | None) -> Exception:
+        said = self.view(pod).reason if pod is not None else ""
+        return self._failure(
+            f"The server's pod was deleted before it was up{f' ({said})' if said else ''}.", "pod-deleted"
+        )
+
+    def _too_late(self, spawn_began: float, deadline: float) -> str:
+        pod = self.pod_reflector.pods.get(self.pod_key) if self.pod_reflector else None
+        view = self.view(pod)
+        return (
+            f"The server was not up {round(deadline - spawn_began)} seconds after it was asked for; it was still "
+            f"{view.state.value}{f': {view.reason}' if view.reason else ''}."
+        )
+
+    def _failure(self, message: str, reason: str) -> Any:
+        return spawn_failed(message, reason=reason, counted=not self.is_offloaded)
+
+
+def _host_in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+class _Wait:
+    """The clocks of one wait."""
+
+    def __init__(self, patience: Patience, spawn_began: float):
+        self._patience = patience
+        self._began = spawn_began
+        self._asked_at = self._warned_at = float("-inf")
+        self._running_since: float | None = None
+        self._over_since: float | None = None
+
+    def look_seconds(self) -> float:
+        """Return how long to sleep before the next look."""
+        return self._spread(_LOOK_SECONDS)
+
+    def may_warn(self) -> bool:
+        """Tell whether a warning is due again."""
+        due = time.monotonic() - self._warned_at > _WARN_SECONDS
+        if due:
+            self._warned_at = time.monotonic()
+        return due
+
+    def may_ask(self, view: PodView) -> bool:
+        """Tell whether the server is to be asked itself now: often when it should be there, seldom while it queues."""
+        soon = view.state in (State.STARTING, State.RUNNING) or view.is_over
+        due = time.monotonic() - self._asked_at > (1.0 if soon else self._spread(_ASK_SECONDS))
+        if due:
+            self._asked_at = time.monotonic()
+        return due
+
+    def why_hopeless(self, view: PodView, url: str) -> str | None:
+        """Return why there is nothing to wait for any more, or None. The server has just not answered."""
+        now = time.monotonic()
+        if view.state is State.FAILED:
+            return view.reason
+        if view.state is State.ENDED:
+            self._over_since = self._over_since or now
+            if now - self._over_since > self._patience.boot:
+                return "The job ended before its server was up."
+        if view.state is State.RUNNING:
+            self._running_since = self._running_since or now
+            if now - self._running_since > self._patience.answer:
+                return f"The job runs, but its server does not answer at {url}."
+        return None
+
+    def _spread(self, bounds: tuple[float, float]) -> float:
+        low, high = bounds
+        return min(high, max(low, _GROWTH * (time.time() - self._began)))
