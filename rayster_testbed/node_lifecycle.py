@@ -245,7 +245,6 @@ class NodeLifecycle:
             "status": "True",
             "reason": "DeletionByTaintManager",
             "message": "Taint manager: deleting due to NoExecute taint",
-            "lastProbeTime": None,
             "lastTransitionTime": timestamp(),
         }
         await self._client.merge(

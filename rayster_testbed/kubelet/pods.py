@@ -12,15 +12,16 @@ import structlog
 from rayster_testbed.kube import ApiError, KubeClient, Obj, path, path_of
 from rayster_testbed.kube_events import EventRecorder, parse_timestamp, reference, timestamp
 from rayster_testbed.kube_informer import Informer, Reconciler
+from rayster_testbed.kube_objects import fetch_objects, request_token, token_requests
 from rayster_testbed.kubelet.addresses import Addresses
 from rayster_testbed.kubelet.memory import PodMemory
 from rayster_testbed.kubelet.plan import Plan, View, Waiting, plan
 from rayster_testbed.kubelet.probes import Prober
 from rayster_testbed.kubelet.runtime import Attempt, Runtime
-from rayster_testbed.kubelet.starter import Starter, fetch_objects
+from rayster_testbed.kubelet.starter import Starter
 from rayster_testbed.kubelet.status import pod_status
 from rayster_testbed.kubelet.stopper import Stopper
-from rayster_testbed.kubelet.volumes import MountError, set_up, token_requests, volume_references
+from rayster_testbed.kubelet.volumes import MountError, set_up, volume_references
 
 log = structlog.get_logger()
 
@@ -213,24 +214,8 @@ class PodManager:
         return set_up(pod, volumes_dir, self._claims_dir, objects, fields, tokens)
 
     async def _token(self, pod: Obj, request: Mapping) -> str:
-        account = pod["spec"].get("serviceAccountName") or "default"
-        body = {
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenRequest",
-            "spec": {
-                "audiences": [request["audience"]] if request.get("audience") else [],
-                "expirationSeconds": request.get("expirationSeconds") or 3600,
-                "boundObjectRef": {
-                    "apiVersion": "v1",
-                    "kind": "Pod",
-                    "name": pod["metadata"]["name"],
-                    "uid": pod["metadata"]["uid"],
-                },
-            },
-        }
         try:
-            where = path("serviceaccounts", pod["metadata"]["namespace"], account, "token")
-            return (await self._client.create(where, body))["status"]["token"]
+            return await request_token(self._client, pod, request, request.get("expirationSeconds") or 3600)
         except ApiError as error:
             raise MountError(f"failed to fetch token: {error.message}") from error
 

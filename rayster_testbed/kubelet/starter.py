@@ -8,8 +8,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from rayster_testbed.kube import KubeClient, Obj, path
+from rayster_testbed.kube import KubeClient, Obj
 from rayster_testbed.kube_events import EventRecorder, reference
+from rayster_testbed.kube_objects import fetch_objects
 from rayster_testbed.kubelet.command import CommandError, Process, build_process
 from rayster_testbed.kubelet.memory import PodMemory, Retry
 from rayster_testbed.kubelet.plan import Waiting
@@ -18,7 +19,6 @@ from rayster_testbed.kubelet.status import start_error_message
 from rayster_testbed.kubelet.volumes import MountError, container_mounts
 from rayster_testbed.pod_env import (
     EnvError,
-    Objects,
     container_env,
     env_references,
     field_value,
@@ -38,11 +38,6 @@ def default_search_path() -> str:
     return os.pathsep.join(
         [str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]
     )
-
-
-async def fetch_objects(client: KubeClient, namespace: str, references: set[tuple[str, str]]) -> Objects:
-    """Config maps and secrets by (plural, name); None for those that do not exist."""
-    return {(plural, name): await client.find(path(plural, namespace, name)) for plural, name in references}
 
 
 class Starter:

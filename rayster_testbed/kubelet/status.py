@@ -177,4 +177,4 @@ def _condition(kind: str, value: bool, extra: Obj, present: Sequence[Obj], now: 
     status = "True" if value else "False"
     old = next((c for c in present if c["type"] == kind and c["status"] == status), None)
     since = (old or {}).get("lastTransitionTime") or now
-    return {"type": kind, "status": status, "lastProbeTime": None, "lastTransitionTime": since, **extra}
+    return {"type": kind, "status": status, "lastTransitionTime": since, **extra}

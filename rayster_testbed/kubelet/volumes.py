@@ -43,16 +43,6 @@ def volume_references(spec: Mapping) -> set[tuple[str, str]]:
     return found
 
 
-def token_requests(spec: Mapping) -> list[Mapping]:
-    """The `serviceAccountToken` sources of projected volumes."""
-    return [
-        source["serviceAccountToken"]
-        for volume in spec.get("volumes") or []
-        for source in (volume.get("projected") or {}).get("sources") or []
-        if source.get("serviceAccountToken")
-    ]
-
-
 def set_up(
     pod: Mapping,
     volumes_dir: Path,

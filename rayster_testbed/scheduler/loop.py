@@ -166,7 +166,6 @@ class Scheduler:
             "status": "False",
             "reason": "Unschedulable",
             "message": message,
-            "lastProbeTime": None,
             "lastTransitionTime": current.get("lastTransitionTime") or timestamp(),
         }
         others = [c for c in conditions if c["type"] != "PodScheduled"]

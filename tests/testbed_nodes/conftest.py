@@ -1,0 +1,219 @@
+"""A real API server process with the parts under test beside it, all on free ports and all ended with the test."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rayster_testbed.kube import KubeClient, KubeConfig, Obj, path
+
+NAMESPACE = "lab"
+
+
+@dataclass
+class Cluster:
+    """An API server, the parts that were started beside it, and a client."""
+
+    directory: Path
+    server: str
+    kubeconfig: Path
+    client: KubeClient = field(init=False)
+    parts: list[subprocess.Popen] = field(default_factory=list)
+
+    def start(self, module: str, *arguments: object) -> subprocess.Popen:
+        """Start `python -m rayster_testbed.<module>` with the cluster's kubeconfig."""
+        log = (self.directory / f"{module}.{len(self.parts)}.log").open("wb")
+        # A leak of this into containers would be a leak of the kubelet's credentials.
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
+        part = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                f"rayster_testbed.{module}",
+                "--kubeconfig",
+                str(self.kubeconfig),
+                *map(str, arguments),
+            ],
+            stderr=log,
+            env=environment,
+        )
+        log.close()
+        self.parts.append(part)
+        return part
+
+    def logs(self) -> str:
+        return "\n".join(
+            f"--- {log.name}\n{log.read_text()[-4000:]}" for log in sorted(self.directory.glob("*.log"))
+        )
+
+    async def create_pod(self, name: str, *command: str, **spec: Any) -> Obj:
+        """Create a pod with one container `main` unless *spec* says otherwise."""
+        container = {"name": "main", "image": "rayster/test:1", "command": list(command)}
+        annotations = spec.pop("annotations", {})
+        labels = spec.pop("labels", {})
+        body = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "annotations": annotations, "labels": labels},
+            "spec": {"containers": [container], "restartPolicy": "Never", "automountServiceAccountToken": False, **spec},
+        }
+        return await self.client.create(path("pods", NAMESPACE), body)
+
+    async def pod(self, name: str) -> Obj | None:
+        return await self.client.find(path("pods", NAMESPACE, name))
+
+    async def events(self, name: str) -> list[Obj]:
+        answer = await self.client.get(path("events", NAMESPACE))
+        return [event for event in answer["items"] if event["involvedObject"]["name"] == name]
+
+    async def until(
+        self, look: Callable[[], Awaitable[Any]], seconds: float = 15.0, what: str = "the expected state"
+    ) -> Any:
+        """The first true value that *look* gives."""
+        deadline = time.monotonic() + seconds
+        value = None
+        while time.monotonic() < deadline:
+            value = await look()
+            if value:
+                return value
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"{what} was not reached in {seconds} s; last: {value!r}\n{self.logs()}")
+
+    async def until_phase(self, name: str, phase: str, seconds: float = 15.0) -> Obj:
+        async def look() -> Obj | None:
+            pod = await self.pod(name)
+            self.last = pod
+            return pod if pod and pod["status"].get("phase") == phase else None
+
+        try:
+            return await self.until(look, seconds, f"{name} {phase}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{yaml.safe_dump(self.last)}") from None
+
+    async def until_gone(self, name: str, seconds: float = 15.0) -> None:
+        async def look() -> bool:
+            return await self.pod(name) is None
+
+        await self.until(look, seconds, f"{name} gone")
+
+    async def until_ready(self, node: str, status: str = "True", seconds: float = 15.0) -> Obj:
+        async def look() -> Obj | None:
+            found = await self.client.find(path("nodes", "", node))
+            conditions = (found or {}).get("status", {}).get("conditions") or []
+            return found if any(c["type"] == "Ready" and c["status"] == status for c in conditions) else None
+
+        return await self.until(look, seconds, f"node {node} Ready={status}")
+
+
+def end(part: subprocess.Popen) -> None:
+    """End one process that this test started."""
+    if part.poll() is None:
+        part.send_signal(signal.SIGTERM)
+        try:
+            part.wait(15)
+        except subprocess.TimeoutExpired:
+            part.kill()
+            part.wait(5)
+
+
+@pytest.fixture(scope="session")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The URL and the directory of an API server that all tests of this folder share."""
+    directory = tmp_path_factory.mktemp("apiserver")
+    port_file = directory / "port"
+    with (directory / "apiserver.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "rayster_testbed.apiserver",
+                "--bind",
+                "127.0.0.1",
+                "--port",
+                "0",
+                "--data-dir",
+                str(directory / "data"),
+                "--port-file",
+                str(port_file),
+            ],
+            stderr=log,
+        )
+    try:
+        deadline = time.monotonic() + 20
+        while not (port_file.exists() and port_file.read_text().strip()):
+            assert process.poll() is None and time.monotonic() < deadline, (directory / "apiserver.log").read_text()
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{port_file.read_text().strip()}", directory
+    finally:
+        end(process)
+
+
+@pytest.fixture
+async def cluster(api_server: tuple[str, Path], tmp_path: Path) -> AsyncIterator[Cluster]:
+    """An empty cluster: no nodes, a namespace `lab` without pods."""
+    server, _ = api_server
+    kubeconfig = tmp_path / "kubeconfig.yaml"
+    kubeconfig.write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "test",
+                "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
+                "clusters": [{"name": "test", "cluster": {"server": server}}],
+                "users": [{"name": "admin", "user": {}}],
+            }
+        )
+    )
+    cluster = Cluster(tmp_path, server, kubeconfig)
+    async with KubeClient(KubeConfig.load(kubeconfig)) as cluster.client:
+        for name in (NAMESPACE, "kube-node-lease"):
+            if await cluster.client.find(path("namespaces", "", name)) is None:
+                await cluster.client.create(path("namespaces"), {"metadata": {"name": name}})
+        try:
+            yield cluster
+        finally:
+            await _empty(cluster)
+            for part in reversed(cluster.parts):
+                end(part)
+
+
+async def _empty(cluster: Cluster) -> None:
+    """Remove what the test made, so that the next one starts with nothing."""
+    for plural in ("pods", "persistentvolumeclaims", "configmaps", "secrets", "events"):
+        for item in (await cluster.client.get(path(plural, NAMESPACE)))["items"]:
+            await cluster.client.delete(path(plural, NAMESPACE, item["metadata"]["name"]), grace_seconds=0)
+    for plural, namespace in (("nodes", ""), ("persistentvolumes", "")):
+        for item in (await cluster.client.get(path(plural, namespace)))["items"]:
+            await cluster.client.delete(path(plural, namespace, item["metadata"]["name"]))
+    with contextlib.suppress(KeyError):
+        leases = path("leases", "kube-node-lease", api="apis/coordination.k8s.io/v1")
+        for item in (await cluster.client.get(leases))["items"]:
+            await cluster.client.delete(f"{leases}/{item['metadata']['name']}")
+
+
+@pytest.fixture
+def cloud_node(cluster: Cluster) -> Callable[..., subprocess.Popen]:
+    """Starts the kubelet of `cloud-0`; its containers end with it unless the test kills it."""
+
+    def start(*arguments: object) -> subprocess.Popen:
+        return cluster.start(
+            "kubelet",
+            *("--node-name", "cloud-0", "--pod-cidr", "127.77.0.0/16", "--stop-pods-on-exit"),
+            *("--data-dir", cluster.directory / "kubelet", "--cpu", "4", "--memory", "4Gi"),
+            *("--restart-backoff-seconds", "0.2", "--lease-seconds", "4", *arguments),
+        )
+
+    return start
