@@ -1,0 +1,37 @@
+"""Prints the spawn form: an HTML fragment that the hub puts inside its own `<form>`."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from ..options import FieldError
+from ..profiles import Profile
+from .pages import TEMPLATE_FOLDER
+from .views import options_of, problems_of
+
+
+def render_form(profiles: Sequence[Profile], *, chosen: Any, errors: Sequence[FieldError] = ()) -> str:
+    """Return the form for ``profiles``, those that are open to this user, in their order.
+
+    ``chosen`` is what the form is filled in with: saved options or those of a link, hostile until shown otherwise. What
+    cannot be used gives way to the profile's default; only with ``errors`` is it shown back for the user to mend.
+    Every value is escaped, also the admin's.
+    """
+    if not profiles:
+        return _template("closed.html").render()
+    options = options_of(profiles, chosen, errors)
+    return _template("form.html").render(options=options, problems=problems_of(options, errors))
+
+
+@lru_cache
+def _template(name: str) -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATE_FOLDER / "fragment"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)

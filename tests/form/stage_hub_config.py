@@ -1,0 +1,160 @@
+"""Configures a real JupyterHub that shows the form's pages; its servers do what a test writes into a file.
+
+Environment: STAGE_PORT, STAGE_FOLDER. Who logs in decides which profiles are open: `nobody`, `one`, `many`, else five.
+A server `name` of `user` reads progress events, one JSON object a line, from STAGE_FOLDER/user[-name].events; an event
+with `end` ends the start: `{"end": "ready"}` or `{"end": "failed", "message": "..."}`.
+"""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+from jupyterhub.proxy import Proxy
+from jupyterhub.spawner import Spawner
+from traitlets import default
+
+from rayster_spawner import form
+from rayster_spawner.options import OptionsError, parse_options
+from rayster_spawner.profile_files import load_profiles
+from rayster_spawner.profiles import Access, ProfileSet
+
+PORT = int(os.environ["STAGE_PORT"])
+FOLDER = Path(os.environ["STAGE_FOLDER"])
+SHIPPED = load_profiles(Path(__file__).parents[2] / "helm-values/profiles.yaml")
+
+
+def _profiles(user):
+    shipped = [profile.model_copy(update={"access": Access()}) for profile in SHIPPED.profiles]
+    if user == "nobody":
+        return []
+    if user == "one":
+        return shipped[:1]
+    if user == "many":
+        long = "A profile of a site whose name is long"
+        return [
+            profile.model_copy(
+                update={"name": f"{profile.name}-{n}", "title": f"{long}, number {n}: {profile.title}"}
+            )
+            for n in range(3)
+            for profile in shipped[:4]
+        ]
+    return shipped
+
+
+class StageProxy(Proxy):
+    """Knows routes and forwards nothing: tests talk to the hub itself."""
+
+    @default("should_start")
+    def _never_started(self):
+        return False
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.routes = {}
+
+    async def add_route(self, routespec, target, data):
+        self.routes[routespec] = {"routespec": routespec, "target": target, "data": data}
+
+    async def delete_route(self, routespec):
+        self.routes.pop(routespec, None)
+
+    async def get_all_routes(self):
+        return dict(self.routes)
+
+
+class StartFailed(Exception):
+    """A start that failed, with the reason as the hub shows it."""
+
+    def __init__(self, message):
+        super().__init__(message)
+        self.jupyterhub_message = message
+
+
+class StageSpawner(Spawner):
+    """A server that waits for what a test tells it."""
+
+    errors = ()
+    is_running = False
+
+    @property
+    def profiles(self):
+        return _profiles(self.user.name)
+
+    @property
+    def events_file(self):
+        return FOLDER / f"{'-'.join(filter(None, (self.user.name, self.name)))}.events"
+
+    def events(self):
+        text = self.events_file.read_text() if self.events_file.exists() else ""
+        return [json.loads(line) for line in text.splitlines()]
+
+    def options_form(self, _spawner):
+        # The hub asks the user's default server for the form, also when another one was refused.
+        errors, StageSpawner.errors = StageSpawner.errors, ()
+        chosen = self.rejected if errors else getattr(self, "linked", None) or self.user_options
+        return form.render_form(self.profiles, chosen=chosen, errors=errors)
+
+    def options_from_form(self, formdata):
+        options = form.options_from_form(formdata)
+        try:
+            parse_options(options, ProfileSet(profiles=self.profiles))
+        except OptionsError as refused:
+            StageSpawner.errors, StageSpawner.rejected = refused.errors, options
+            raise
+        return options
+
+    def options_from_query(self, query):
+        self.linked = form.options_from_query(query)
+        raise ValueError("a link starts nothing")
+
+    def pending_view(self):
+        profile, options = parse_options(self.user_options, ProfileSet(profiles=self.profiles))
+        return form.pending_view(profile, options, self.orm_spawner.started)
+
+    async def start(self):
+        while not (ends := [event for event in self.events() if "end" in event]):
+            await asyncio.sleep(0.05)
+        if ends[0]["end"] == "failed":
+            raise StartFailed(ends[0]["message"])
+        self.is_running = True
+        return "127.0.0.1", PORT
+
+    async def progress(self):
+        shown = 0
+        while True:
+            events = [event for event in self.events() if "end" not in event]
+            for event in events[shown:]:
+                yield event
+            shown = len(events)
+            await asyncio.sleep(0.05)
+
+    async def stop(self, now=False):
+        self.is_running = False
+
+    async def poll(self):
+        return None if self.is_running else 0
+
+
+c = get_config()  # type: ignore[name-defined]  # noqa: F821
+c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{PORT}/hub/"
+c.JupyterHub.bind_url = f"http://127.0.0.1:{PORT}/"
+c.JupyterHub.proxy_class = StageProxy
+c.JupyterHub.spawner_class = StageSpawner
+c.JupyterHub.authenticator_class = "dummy"
+c.Authenticator.allow_all = True
+c.JupyterHub.allow_named_servers = True
+c.JupyterHub.db_url = "sqlite:///:memory:"
+c.JupyterHub.cookie_secret_file = str(FOLDER / "cookie_secret")
+c.JupyterHub.template_paths = form.template_paths()
+c.JupyterHub.extra_handlers = form.static_handlers()
+c.JupyterHub.tornado_settings = {
+    "slow_spawn_timeout": 0,
+    "headers": {
+        # What an admin may ask for at most: the hub's own pages need inline script, RaySTER's add nothing to it.
+        "Content-Security-Policy": "frame-ancestors 'none'; default-src 'self'; script-src 'self' 'unsafe-inline'; "
+        "style-src 'self'; img-src 'self' data:; font-src 'self' data:",
+    },
+}
+c.Spawner.start_timeout = 3600
+c.Spawner.default_url = "/lab"
