@@ -9,7 +9,9 @@ from aiohttp import web
 
 from . import discovery
 from .errors import ApiError, PathNotFound, internal, method_not_allowed
+from .gate import Gate
 from .handlers import Handlers
+from .identity import User
 from .kinds import Kind, Registry
 from .paths import ResourcePath, parse_path
 from .queries import flag
@@ -22,9 +24,10 @@ _HEALTH = ("/readyz", "/livez", "/healthz")
 class App:
     """The request handler of the server."""
 
-    def __init__(self, registry: Registry, handlers: Handlers) -> None:
+    def __init__(self, registry: Registry, handlers: Handlers, gate: Gate) -> None:
         self.registry = registry
         self.handlers = handlers
+        self.gate = gate
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; every failure becomes a `Status`."""
@@ -44,12 +47,14 @@ class App:
         path = request.path
         if path in _HEALTH or path.startswith(("/readyz/", "/livez/")):
             return web.Response(text="ok")
+        user = self.gate.user_of(request)
         resource = parse_path(request.rel_url.raw_path)
         if resource is None:
-            return self._about(path, request)
-        return await self._resource(request, resource)
+            self.gate.require_path(user, request)
+            return self._about(path)
+        return await self._resource(request, resource, user)
 
-    def _about(self, path: str, request: web.BaseRequest) -> web.Response:
+    def _about(self, path: str) -> web.Response:
         """Discovery and the other paths that are no resource."""
         parts = path.strip("/").split("/")
         answer: Json | None = None
@@ -75,14 +80,15 @@ class App:
             raise PathNotFound
         return json_response(answer)
 
-    async def _resource(self, request: web.BaseRequest, path: ResourcePath) -> web.StreamResponse:
+    async def _resource(self, request: web.BaseRequest, path: ResourcePath, user: User) -> web.StreamResponse:
         watching = path.watch or flag(request.query, "watch")
-        kind = self.registry.at(path.group, path.version, path.plural)
         verb = path.verb(request.method, watching)
+        self.gate.require(user, verb, path, request.query)
+        kind = self.registry.at(path.group, path.version, path.plural)
         if kind is None:
             raise PathNotFound
         _check_path(kind, path)
-        call = Call(request, path, kind, verb)
+        call = Call(request, path, kind, verb, user)
         return await self._handler(call)(call)
 
     def _handler(self, call: Call) -> Callable[[Call], Awaitable[web.StreamResponse]]:
@@ -91,8 +97,13 @@ class App:
             ("binding", "create"): handlers.binding,
             ("eviction", "create"): handlers.eviction,
             ("log", "get"): handlers.log,
+            ("token", "create"): handlers.token,
         }
-        if path.subresource in ("binding", "eviction", "log"):
+        if call.kind.is_review:
+            if call.verb == "create" and not path.name:
+                return handlers.review
+            raise method_not_allowed()
+        if path.subresource in ("binding", "eviction", "log", "token"):
             if (path.subresource, call.verb) in special:
                 return special[path.subresource, call.verb]
             raise method_not_allowed()

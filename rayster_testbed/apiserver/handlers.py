@@ -10,6 +10,7 @@ from .apply import apply
 from .conversion import from_stored, present
 from .decoding import FieldReport, parse_body
 from .errors import bad_request, invalid, required, unsupported_media_type
+from .identity import AccountTokens
 from .kinds import Kind
 from .lists import list_page, render
 from .logs import LogProxy
@@ -17,6 +18,7 @@ from .objects import DeleteOptions, Objects
 from .patching import APPLY, change_of, parse_apply
 from .queries import dry_run, flag, parse_delete, parse_list
 from .requests import Call, json_response, read_body
+from .reviews import Reviews, request_token
 from .rules import rules_for
 from .store import Record
 from .subresources import bind, evict, read_scale, write_scale
@@ -29,9 +31,11 @@ BODY_TYPES = ["application/json", "application/yaml"]
 class Handlers:
     """Answers to requests that passed authorization."""
 
-    def __init__(self, objects: Objects, watches: Watches) -> None:
+    def __init__(self, objects: Objects, watches: Watches, reviews: Reviews, tokens: AccountTokens) -> None:
         self.objects = objects
         self.watches = watches
+        self._reviews = reviews
+        self._tokens = tokens
         self.log = LogProxy(objects).serve
 
     async def get(self, call: Call) -> web.StreamResponse:
@@ -139,6 +143,17 @@ class Handlers:
         return json_response(
             evict(self.objects, call.kind, call.namespace, call.path.name, body, options), 201
         )
+
+    async def token(self, call: Call) -> web.StreamResponse:
+        """POST serviceaccounts/NAME/token."""
+        place = (call.kind, call.namespace, call.path.name)
+        body = await read_body(call.request)
+        return json_response(request_token(self.objects, self._tokens, *place, body, call.content_type), 201)
+
+    async def review(self, call: Call) -> web.StreamResponse:
+        """POST a question about identity or rights."""
+        obj = await self._object(call)
+        return json_response(self._reviews.answer(call.kind, call.user, obj, call.namespace), 201)
 
     async def _object(self, call: Call) -> Json:
         body = await read_body(call.request)

@@ -9,6 +9,7 @@ import orjson
 from aiohttp import web
 
 from .errors import too_large
+from .identity import User
 from .kinds import Kind
 from .paths import ResourcePath
 
@@ -19,12 +20,13 @@ _JSON_TYPE = {"Content-Type": "application/json", "Cache-Control": "no-cache, pr
 
 @dataclass
 class Call:
-    """A request to a resource: the HTTP request, the path's meaning, the kind, and the verb that RBAC sees."""
+    """A request to a resource: the HTTP request, the path's meaning, the kind, the verb, and who asks."""
 
     request: web.BaseRequest
     path: ResourcePath
     kind: Kind
     verb: str
+    user: User
 
     @property
     def query(self) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,10 +17,15 @@ from .app import App
 from .bootstrap import bootstrap, furnish_namespace
 from .collector import Collector
 from .controllers import Controllers
+from .gate import Gate
 from .handlers import Handlers
+from .identity import AccountTokens, Authenticator, TokenFile
 from .journal import Journal
 from .kinds import Registry
 from .objects import Objects
+from .rbac import Authorizer
+from .reviews import Reviews
+from .roles import bootstrap_roles
 from .store import DELETED, Event, Store
 from .watches import Watches
 
@@ -61,15 +67,29 @@ class Server:
         self.registry = Registry()
         self.objects = Objects(self.store, self.registry)
         self.watches = Watches(self.store)
-        self.app = App(self.registry, Handlers(self.objects, self.watches))
+        tokens = AccountTokens(self._token_key(), self.objects.lookup)
+        authenticator = Authenticator(TokenFile(settings.token_file) if settings.token_file else None, tokens)
+        authorizer = Authorizer(self.store)
+        handlers = Handlers(self.objects, self.watches, Reviews(authenticator, authorizer), tokens)
+        self.app = App(self.registry, handlers, Gate(authenticator, authorizer))
         ca = settings.cert_file.read_text() if settings.cert_file else ""
         self.objects.on_namespace = lambda name: furnish_namespace(self.objects, name, ca)
         bootstrap(self.objects)
+        bootstrap_roles(self.objects)
         self._serve_definitions()
         self._collector = Collector(self.objects)
         self._controllers = Controllers(self.objects)
         self._tasks: list[asyncio.Task[None]] = []
         self._runner: web.ServerRunner | None = None
+
+    def _token_key(self) -> bytes:
+        """The key of the service-account tokens; it outlives the process as the objects do."""
+        fresh = secrets.token_hex(32)
+        if self._journal is None:
+            return fresh.encode()
+        key = self._journal.meta("token-key", fresh)
+        self._journal.set_meta("token-key", key)
+        return key.encode()
 
     def _serve_definitions(self) -> None:
         """Serve the custom resources that are defined, and those that will be."""
