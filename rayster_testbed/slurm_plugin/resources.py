@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 _SUFFIXES = {
@@ -17,6 +18,7 @@ _SUFFIXES = {
     **{suffix: Decimal(1000 ** (power + 2)) for power, suffix in enumerate("MGTPE")},
     **{suffix + "i": Decimal(1024 ** (power + 1)) for power, suffix in enumerate("KMGTPE")},
 }
+_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)([numkMGTPE]?|[KMGTPE]i)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,10 @@ def quantity(text: str | int | float) -> Decimal:
     Raises:
         ValueError: not a quantity.
     """
-    word = str(text).strip()
-    number = word.rstrip("numkMGTPEi")
-    try:
-        return Decimal(number) * _SUFFIXES[word[len(number) :]]
-    except (InvalidOperation, KeyError):
-        raise ValueError(f"not a Kubernetes quantity: {text!r}") from None
+    match = _QUANTITY.fullmatch(str(text))
+    if match is None:
+        raise ValueError(f"not a Kubernetes quantity: {text!r}")
+    return Decimal(match.group(1)) * _SUFFIXES[match.group(2)]
 
 
 def limits_of(pod: Mapping[str, Any]) -> Limits:
