@@ -88,6 +88,15 @@ def configure_machine():
         c.JupyterHub.cleanup_proxy = False
 
     c.KubeSpawner.namespace = os.environ.get("RAYSTER_NAMESPACE", "rayster")
+    c.KubeSpawner.cmd = ["jupyterhub-singleuser"]
+    # The home directory of cloud servers, as the chart makes it: a claim per user, kept.
+    c.KubeSpawner.storage_pvc_ensure = True
+    c.KubeSpawner.storage_capacity = "10Gi"
+    c.KubeSpawner.storage_access_modes = ["ReadWriteOnce"]
+    c.KubeSpawner.volumes = {
+        "home": {"name": "home", "persistentVolumeClaim": {"claimName": "{pvc_name}"}},
+    }
+    c.KubeSpawner.volume_mounts = {"home": {"name": "home", "mountPath": "/home/jovyan"}}
 
 
 def configure_demo_users(password_file, users):
@@ -99,6 +108,20 @@ def configure_demo_users(password_file, users):
     c.JupyterHub.load_groups = {
         group: {"users": sorted(user for user, names in users.items() if group in names)} for group in groups
     }
+    c.KubeSpawner.modify_pod_hook = listen_on_pod_address
+
+
+def listen_on_pod_address(spawner, pod):
+    """Let a cloud server listen on its pod's own address: on one machine all pods share one set of ports."""
+    if spawner.profile.is_offloaded:  # has a port of its own
+        return pod
+    notebook = next(container for container in pod.spec.containers if container.name == "notebook")
+    for variable in notebook.env:
+        if variable.name == "JUPYTERHUB_SERVICE_URL":
+            variable.value = variable.value.replace("//0.0.0.0:", "//$(RAYSTER_POD_ADDRESS):")
+    address = {"name": "RAYSTER_POD_ADDRESS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+    notebook.env.insert(0, address)
+    return pod
 
 
 if importlib.util.find_spec("z2jh"):

@@ -42,6 +42,8 @@ class Setting:
     hub: bool
     mode: Literal["as-found", "ideal"] = "as-found"
     batch: BatchSystem = "slurm"
+    # The real virtual kubelet pings every 30 s, and is ready only after its first ping.
+    ping_seconds: float = 4
 
 
 def part_environment() -> dict[str, str]:
@@ -148,6 +150,7 @@ def _virtual_node(
             "virtual_node",
             *("--kubeconfig", layout.kubeconfig(site), "--node-name", site, "--mode", setting.mode),
             *("--plugin-url", f"http://127.0.0.1:{addresses.plugins[site]}", "--data-dir", layout.data(site)),
+            *("--ping-seconds", setting.ping_seconds),
             *(("--accelerator", accelerator) if accelerator else ()),
         ),
         needs=(MANIFESTS, plugin_of(site)),

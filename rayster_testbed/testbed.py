@@ -57,6 +57,7 @@ class Testbed:
         mode: how virtual nodes and plugins behave: as the real ones were found to, or as they should.
         batch: the batch system; None for the real SLURM where it is installed, else the built-in queue.
         profiles: a profiles file for the hub; None for the demo's.
+        ping_seconds: how often virtual nodes ping their plugins; the real ones do every 30 s.
         say: called with (name, what happened), also from other threads.
         plans: other parts instead of the testbed's own.
     """
@@ -73,12 +74,13 @@ class Testbed:
         mode: Literal["as-found", "ideal"] = "as-found",
         batch: BatchSystem | None = None,
         profiles: Path | None = None,
+        ping_seconds: float = Setting.ping_seconds,
         say: Say = lambda name, what: None,
         plans: Iterable[PartPlan] | None = None,
     ) -> None:
         self.layout = Layout(Path(state_dir))
         self.addresses = choose_addresses(host, port)
-        self.setting = Setting(hub, mode, batch or ("queue" if programs.missing() else "slurm"))
+        self.setting = Setting(hub, mode, batch or ("queue" if programs.missing() else "slurm"), ping_seconds)
         self.cluster = Cluster(self.layout.kubeconfig(ADMIN.name))
         self._profiles = profiles
         self._say = say
