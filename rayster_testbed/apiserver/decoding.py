@@ -21,6 +21,7 @@ from kubernetes_asyncio.client import models
 from .errors import ApiError, bad_request
 from .kinds import Kind
 from .quantities import parse_quantity
+from .wire import MEDIA_TYPE, decode
 
 Json = dict[str, Any]
 
@@ -187,7 +188,9 @@ def _conform_model(value: Json, model: str, path: str, unknown: list[str], where
 
 
 def parse_body(body: bytes, content_type: str, kind_name: str) -> Json:
-    """Parse a JSON or YAML body into an object. Raises: ApiError 400 when it is neither, or not an object."""
+    """Parse a JSON, YAML or protobuf body into an object. Raises: ApiError 400 when it is none of them."""
+    if content_type == MEDIA_TYPE:
+        return decode(body)
     unreadable = (
         f"the object provided is unrecognized (must be of type {kind_name}): couldn't get version/kind; "
     )

@@ -25,7 +25,7 @@ from .subresources import bind, evict, read_scale, write_scale
 from .watches import Watches
 
 Json = dict[str, Any]
-BODY_TYPES = ["application/json", "application/yaml"]
+BODY_TYPES = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"]
 
 
 class Handlers:
@@ -134,15 +134,13 @@ class Handlers:
         """POST pods/NAME/binding."""
         body = await read_body(call.request)
         tried = dry_run(call.query)
-        return json_response(bind(self.objects, call.kind, call.namespace, call.path.name, body, tried), 201)
+        return json_response(bind(self.objects, call, body, tried), 201)
 
     async def eviction(self, call: Call) -> web.StreamResponse:
         """POST pods/NAME/eviction."""
         body = await read_body(call.request)
         options = DeleteOptions(dry_run=dry_run(call.query))
-        return json_response(
-            evict(self.objects, call.kind, call.namespace, call.path.name, body, options), 201
-        )
+        return json_response(evict(self.objects, call, body, options), 201)
 
     async def token(self, call: Call) -> web.StreamResponse:
         """POST serviceaccounts/NAME/token."""

@@ -10,6 +10,7 @@ from .decoding import conform, parse_body
 from .errors import ApiError, bad_request, conflict, invalid, required
 from .kinds import Kind
 from .objects import DeleteOptions, Objects, now_text
+from .requests import Call
 from .selectors import selects
 from .store import Record
 
@@ -21,9 +22,10 @@ SCALE = Kind("autoscaling", "v1", "Scale", "", model="V1Scale")
 SUCCESS: Json = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
-def bind(objects: Objects, kind: Kind, namespace: str, name: str, body: bytes, dry_run: bool) -> Json:
+def bind(objects: Objects, call: Call, body: bytes, dry_run: bool) -> Json:
     """POST pods/NAME/binding: give a pod its node, once. Raises: ApiError 409 when it has one."""
-    binding = conform(parse_body(body, "", "Binding"), BINDING)
+    kind, namespace, name = call.kind, call.namespace, call.path.name
+    binding = conform(parse_body(body, call.content_type, "Binding"), BINDING)
     node = (binding.get("target") or {}).get("name")
     if not node:
         raise invalid("Binding", "", name, [required("target.name")])
@@ -61,11 +63,10 @@ def set_condition(obj: Json, condition: Json) -> None:
     conditions.append({"lastProbeTime": None, **condition, "lastTransitionTime": now_text()})
 
 
-def evict(
-    objects: Objects, kind: Kind, namespace: str, name: str, body: bytes, options: DeleteOptions
-) -> Json:
+def evict(objects: Objects, call: Call, body: bytes, options: DeleteOptions) -> Json:
     """POST pods/NAME/eviction: delete a pod unless a disruption budget forbids it (429)."""
-    eviction = conform(parse_body(body, "", "Eviction"), EVICTION)
+    kind, namespace, name = call.kind, call.namespace, call.path.name
+    eviction = conform(parse_body(body, call.content_type, "Eviction"), EVICTION)
     asked = eviction.get("deleteOptions") or {}
     pod = objects.read(kind, namespace, name).obj
     ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed", "Pending")
