@@ -1,0 +1,64 @@
+"""Configures the real JupyterHub of these tests: RaysterSpawner, sqlite, dummy logins, no proxy process.
+
+Environment: HUB_PORT, HUB_FOLDER, HUB_PROFILES, HUB_SETTINGS (JSON: class name to traits).
+"""
+
+import json
+import os
+
+from jupyterhub.proxy import Proxy
+from traitlets import default
+
+
+class RouteTable(Proxy):
+    """Knows routes and forwards nothing: the tests talk to the hub and to servers themselves."""
+
+    routes: dict = {}
+
+    @default("should_start")
+    def _never_started(self):
+        return False
+
+    async def add_route(self, routespec, target, data):
+        self.routes[routespec] = {"routespec": routespec, "target": target, "data": data}
+
+    async def delete_route(self, routespec):
+        self.routes.pop(routespec, None)
+
+    async def get_all_routes(self):
+        return dict(self.routes)
+
+
+c = get_config()  # noqa: F821
+port, folder = os.environ["HUB_PORT"], os.environ["HUB_FOLDER"]
+
+c.JupyterHub.bind_url = f"http://127.0.0.1:{port}/"
+c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{port}/"
+c.JupyterHub.db_url = f"sqlite:///{folder}/hub.sqlite"
+c.JupyterHub.cookie_secret_file = f"{folder}/cookie_secret"
+c.JupyterHub.proxy_class = RouteTable
+c.JupyterHub.cleanup_servers = False
+c.JupyterHub.authenticator_class = "dummy"
+c.JupyterHub.spawner_class = "rayster"
+c.JupyterHub.allow_named_servers = True
+c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0, "slow_stop_timeout": 5}
+c.JupyterHub.load_groups = {"physics": {"users": ["ada"]}}
+c.JupyterHub.services = [{"name": "tests", "api_token": "tests-token-0123456789"}]
+c.JupyterHub.load_roles = [
+    {
+        "name": "tests",
+        "services": ["tests"],
+        "scopes": ["admin:users", "admin:servers", "admin:server_state", "tokens", "list:users"],
+    }
+]
+c.Authenticator.allow_all = True
+c.Authenticator.admin_users = {"boss"}
+c.DummyAuthenticator.password = "let me in"
+c.RaysterSpawner.profiles_file = os.environ["HUB_PROFILES"]
+c.RaysterSpawner.namespace = "rayster"
+c.RaysterSpawner.cmd = ["jupyterhub-singleuser"]
+c.RaysterSpawner.http_timeout = 10
+c.RaysterSpawner.storage_pvc_ensure = False
+for name, traits in json.loads(os.environ.get("HUB_SETTINGS", "{}")).items():
+    for trait, value in traits.items():
+        setattr(c[name], trait, value)
