@@ -31,6 +31,7 @@ class Cluster:
     kubeconfig: Path
     client: KubeClient = field(init=False)
     parts: list[subprocess.Popen] = field(default_factory=list)
+    namespace: str = NAMESPACE
 
     def start(self, module: str, *arguments: object) -> subprocess.Popen:
         """Start `python -m rayster_testbed.<module>` with the cluster's kubeconfig."""
@@ -70,6 +71,19 @@ class Cluster:
             "spec": {"containers": [container], "restartPolicy": "Never", "automountServiceAccountToken": False, **spec},
         }
         return await self.client.create(path("pods", NAMESPACE), body)
+
+    async def make_node(self, name: str, *, cpu: str = "4", pods: str = "10", taints: tuple[Obj, ...] = ()) -> Obj:
+        """A Node object that is ready, without anything behind it."""
+        resources = {"cpu": cpu, "memory": "8Gi", "pods": pods}
+        node = {
+            "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
+            "spec": {"taints": list(taints)},
+        }
+        await self.client.create(path("nodes"), node)
+        ready = {"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-01T00:00:00Z"}
+        await self.client.merge(path("nodes", "", name), {"spec": {"taints": list(taints) or None}})
+        status = {"capacity": resources, "allocatable": resources, "conditions": [ready]}
+        return await self.client.merge(path("nodes", "", name, "status"), {"status": status})
 
     async def pod(self, name: str) -> Obj | None:
         return await self.client.find(path("pods", NAMESPACE, name))
