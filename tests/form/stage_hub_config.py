@@ -75,7 +75,7 @@ class StageSpawner(Spawner):
     """A server that waits for what a test tells it."""
 
     errors = ()
-    is_running = False
+    listener = None
 
     @property
     def profiles(self):
@@ -117,8 +117,8 @@ class StageSpawner(Spawner):
             await asyncio.sleep(0.05)
         if ends[0]["end"] == "failed":
             raise StartFailed(ends[0]["message"])
-        self.is_running = True
-        return "127.0.0.1", PORT
+        self.listener = await asyncio.start_server(_answer, "127.0.0.1", 0)
+        return self.listener.sockets[0].getsockname()
 
     async def progress(self):
         shown = 0
@@ -130,10 +130,19 @@ class StageSpawner(Spawner):
             await asyncio.sleep(0.05)
 
     async def stop(self, now=False):
-        self.is_running = False
+        if self.listener:
+            self.listener.close()
+            self.listener = None
 
     async def poll(self):
-        return None if self.is_running else 0
+        return None if self.listener else 0
+
+
+async def _answer(_reader, writer):
+    """Stand for a server that is up."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+    await writer.drain()
+    writer.close()
 
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821

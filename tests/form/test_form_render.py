@@ -295,7 +295,7 @@ def profile_changes(draw):
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(changes=profile_changes(), data=st.data())
 def test_form_gives_back_what_it_was_filled_with(make_profile, submitted, changes, data):
     # Given a profile, and its defaults or anything else that it allows
@@ -325,7 +325,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(values=st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=6))
 def test_any_refused_options_are_shown_and_never_raise(make_profile, values):
     profile = make_profile()
