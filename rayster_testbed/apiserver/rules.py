@@ -267,6 +267,12 @@ def _data_causes(new: Json, old: Json | None) -> list[Cause]:
     return causes
 
 
+def _default_event(event: Json) -> None:
+    """A real server answers these as null, never leaves them out: clients sort by one of them."""
+    for field in ("firstTimestamp", "lastTimestamp", "eventTime"):
+        event.setdefault(field, None)
+
+
 def _event_causes(new: Json, old: Json | None) -> list[Cause]:
     space = (new.get("involvedObject") or {}).get("namespace", "")
     own = new["metadata"].get("namespace", "")
@@ -351,7 +357,7 @@ BY_STORAGE: dict[str, Rules] = {
     "configmaps": Rules(causes=_data_causes),
     "secrets": Rules(_default_secret, causes=_data_causes),
     "endpoints": Rules(create_on_put=True),
-    "events": Rules(causes=_event_causes, create_on_put=True),
+    "events": Rules(_default_event, causes=_event_causes, create_on_put=True),
     "serviceaccounts": Rules(answers_object=True),
     "persistentvolumeclaims": Rules(_default_claim, _prepare_claim, _claim_causes, answers_object=True),
     "persistentvolumes": Rules(prepare=_prepare_volume, answers_object=True),
