@@ -68,11 +68,18 @@ class Cluster:
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"name": name, "annotations": annotations, "labels": labels},
-            "spec": {"containers": [container], "restartPolicy": "Never", "automountServiceAccountToken": False, **spec},
+            "spec": {
+                "containers": [container],
+                "restartPolicy": "Never",
+                "automountServiceAccountToken": False,
+                **spec,
+            },
         }
         return await self.client.create(path("pods", NAMESPACE), body)
 
-    async def make_node(self, name: str, *, cpu: str = "4", pods: str = "10", taints: tuple[Obj, ...] = ()) -> Obj:
+    async def make_node(
+        self, name: str, *, cpu: str = "4", pods: str = "10", taints: tuple[Obj, ...] = ()
+    ) -> Obj:
         """A Node object that is ready, without anything behind it."""
         resources = {"cpu": cpu, "memory": "8Gi", "pods": pods}
         node = {
@@ -167,7 +174,9 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
     try:
         deadline = time.monotonic() + 20
         while not (port_file.exists() and port_file.read_text().strip()):
-            assert process.poll() is None and time.monotonic() < deadline, (directory / "apiserver.log").read_text()
+            assert process.poll() is None and time.monotonic() < deadline, (
+                directory / "apiserver.log"
+            ).read_text()
             time.sleep(0.02)
         yield f"http://127.0.0.1:{port_file.read_text().strip()}", directory
     finally:

@@ -122,8 +122,12 @@ def test_env_from_is_overridden_by_env_and_later_values_see_earlier_ones():
     [
         pytest.param(key_ref("secretKeyRef", "gone", "k"), 'secret "gone" not found', id="secret"),
         pytest.param(key_ref("configMapKeyRef", "gone", "k"), 'configmap "gone" not found', id="config map"),
-        pytest.param(key_ref("secretKeyRef", "s", "k"), "couldn't find key k in Secret lab/s", id="secret key"),
-        pytest.param(key_ref("configMapKeyRef", "cm", "z"), "couldn't find key z in ConfigMap lab/cm", id="map key"),
+        pytest.param(
+            key_ref("secretKeyRef", "s", "k"), "couldn't find key k in Secret lab/s", id="secret key"
+        ),
+        pytest.param(
+            key_ref("configMapKeyRef", "cm", "z"), "couldn't find key z in ConfigMap lab/cm", id="map key"
+        ),
         pytest.param({"envFrom": [{"secretRef": {"name": "gone"}}]}, 'secret "gone" not found', id="envFrom"),
     ],
 )

@@ -33,7 +33,9 @@ def pod(name="p", *, limits=None, requests=None, **spec):
 
 
 def affinity(*terms):
-    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": list(terms)}}}
+    return {
+        "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": list(terms)}}
+    }
 
 
 def expression(key, operator, *values):
@@ -66,7 +68,10 @@ def test_what_is_no_quantity_is_refused(text):
 def test_a_pod_asks_for_its_containers_together_or_its_largest_init_container():
     spec = {
         "containers": [
-            {"name": "a", "resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "2", "memory": "1Gi"}}},
+            {
+                "name": "a",
+                "resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "2", "memory": "1Gi"}},
+            },
             {"name": "b", "resources": {"limits": {"cpu": "1"}}},
         ],
         "initContainers": [{"name": "i", "resources": {"requests": {"cpu": "1", "memory": "3Gi"}}}],
@@ -79,12 +84,18 @@ def test_a_pod_asks_for_its_containers_together_or_its_largest_init_container():
     [
         pytest.param({"key": VIRTUAL["key"], "operator": "Exists"}, VIRTUAL, True, id="exists"),
         pytest.param({"key": VIRTUAL["key"], "value": "true"}, VIRTUAL, True, id="equal by default"),
-        pytest.param({"key": VIRTUAL["key"], "operator": "Equal", "value": "no"}, VIRTUAL, False, id="other value"),
+        pytest.param(
+            {"key": VIRTUAL["key"], "operator": "Equal", "value": "no"}, VIRTUAL, False, id="other value"
+        ),
         pytest.param({"operator": "Exists"}, VIRTUAL, True, id="empty key covers all"),
         pytest.param({"operator": "Equal"}, VIRTUAL, False, id="empty key needs Exists"),
-        pytest.param({"key": VIRTUAL["key"], "operator": "Exists", "effect": "NoExecute"}, VIRTUAL, False, id="effect"),
+        pytest.param(
+            {"key": VIRTUAL["key"], "operator": "Exists", "effect": "NoExecute"}, VIRTUAL, False, id="effect"
+        ),
         pytest.param({"key": "other", "operator": "Exists"}, VIRTUAL, False, id="other key"),
-        pytest.param({"key": NOT_READY["key"], "operator": "Equal"}, NOT_READY, True, id="no value equals no value"),
+        pytest.param(
+            {"key": NOT_READY["key"], "operator": "Equal"}, NOT_READY, True, id="no value equals no value"
+        ),
     ],
 )
 def test_tolerations(toleration, taint, expected):
@@ -99,18 +110,26 @@ def test_tolerations(toleration, taint, expected):
         pytest.param({"nodeSelector": {"site": "padova", "gpu": "yes"}}, False, id="one of two labels"),
         pytest.param({"affinity": affinity(expression("site", "In", "bologna", "padova"))}, True, id="In"),
         pytest.param({"affinity": affinity(expression("site", "NotIn", "padova"))}, False, id="NotIn"),
-        pytest.param({"affinity": affinity(expression("gpu", "NotIn", "a100"))}, True, id="NotIn of an absent label"),
+        pytest.param(
+            {"affinity": affinity(expression("gpu", "NotIn", "a100"))}, True, id="NotIn of an absent label"
+        ),
         pytest.param({"affinity": affinity(expression("site", "Exists"))}, True, id="Exists"),
         pytest.param({"affinity": affinity(expression("site", "DoesNotExist"))}, False, id="DoesNotExist"),
         pytest.param({"affinity": affinity(expression("cores", "Gt", "8"))}, True, id="Gt"),
         pytest.param({"affinity": affinity(expression("cores", "Lt", "8"))}, False, id="Lt"),
         pytest.param({"affinity": affinity(expression("site", "Gt", "8"))}, False, id="Gt of no number"),
         pytest.param(
-            {"affinity": affinity(expression("site", "In", "x"), expression("cores", "Exists"))}, True, id="terms are or"
+            {"affinity": affinity(expression("site", "In", "x"), expression("cores", "Exists"))},
+            True,
+            id="terms are or",
         ),
         pytest.param({"affinity": affinity({})}, False, id="an empty term matches nothing"),
         pytest.param(
-            {"affinity": affinity({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}]})},
+            {
+                "affinity": affinity(
+                    {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}]}
+                )
+            },
             True,
             id="field",
         ),
@@ -133,7 +152,10 @@ HOPELESS = "preemption: 0/1 nodes are available: 1 Preemption is not helpful for
     ("the_pod", "the_node", "message"),
     [
         pytest.param(
-            pod(requests={"cpu": "5"}), node("n"), f"0/1 nodes are available: 1 Insufficient cpu. {FULL}", id="cpu"
+            pod(requests={"cpu": "5"}),
+            node("n"),
+            f"0/1 nodes are available: 1 Insufficient cpu. {FULL}",
+            id="cpu",
         ),
         pytest.param(
             pod(limits={"memory": "9Gi", "cpu": "9"}),
@@ -147,7 +169,9 @@ HOPELESS = "preemption: 0/1 nodes are available: 1 Preemption is not helpful for
             f"0/1 nodes are available: 1 Insufficient nvidia.com/gpu. {FULL}",
             id="extended resource",
         ),
-        pytest.param(pod(), node("n", pods="0"), f"0/1 nodes are available: 1 Too many pods. {FULL}", id="pods"),
+        pytest.param(
+            pod(), node("n", pods="0"), f"0/1 nodes are available: 1 Too many pods. {FULL}", id="pods"
+        ),
         pytest.param(
             pod(),
             node("n", taints=[VIRTUAL]),
@@ -187,7 +211,10 @@ def test_reasons_of_several_nodes_are_counted_and_sorted():
 
 def test_without_nodes_and_without_the_claim():
     assert decide(pod(), [], {}).message == "no nodes available to schedule pods"
-    volumes = [{"name": "home", "persistentVolumeClaim": {"claimName": "claim-ada"}}, {"name": "x", "emptyDir": {}}]
+    volumes = [
+        {"name": "home", "persistentVolumeClaim": {"claimName": "claim-ada"}},
+        {"name": "x", "emptyDir": {}},
+    ]
     wanting = pod(volumes=volumes)
     assert claims(wanting["spec"]) == ["claim-ada"]
     assert decide(wanting, [node("n")], {}, ["claim-ada"]).message == (
@@ -220,7 +247,10 @@ def test_what_runs_and_what_was_just_bound_takes_room_but_what_has_ended_does_no
                 "affinity": {
                     "nodeAffinity": {
                         "preferredDuringSchedulingIgnoredDuringExecution": [
-                            {"weight": 100, "preference": expression("hub.jupyter.org/node-purpose", "In", "user")}
+                            {
+                                "weight": 100,
+                                "preference": expression("hub.jupyter.org/node-purpose", "In", "user"),
+                            }
                         ]
                     }
                 }

@@ -99,7 +99,9 @@ async def test_pods_of_another_scheduler_and_pods_with_a_node_are_left_alone(clu
     assert (await cluster.pod("fixed"))["spec"]["nodeName"] == "elsewhere"
 
 
-async def test_a_full_node_takes_the_next_pod_when_one_has_ended_and_a_killed_scheduler_forgets_nothing(cluster):
+async def test_a_full_node_takes_the_next_pod_when_one_has_ended_and_a_killed_scheduler_forgets_nothing(
+    cluster,
+):
     await cluster.make_node("n1", pods="1")
     scheduler = cluster.start("scheduler")
     await cluster.create_pod("first", "true")
@@ -113,6 +115,8 @@ async def test_a_full_node_takes_the_next_pod_when_one_has_ended_and_a_killed_sc
     assert not await bound("second")
     scheduler.kill()
     scheduler.wait()
-    await cluster.client.merge(path("pods", cluster.namespace, "first", "status"), {"status": {"phase": "Succeeded"}})
+    await cluster.client.merge(
+        path("pods", cluster.namespace, "first", "status"), {"status": {"phase": "Succeeded"}}
+    )
     cluster.start("scheduler")
     assert await cluster.until(lambda: bound("second")) == "n1"
