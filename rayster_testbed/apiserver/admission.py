@@ -45,7 +45,7 @@ def admit_pod(pod: Json, lookup: Lookup) -> None:
     """
     _service_account(pod, lookup)
     _priority(pod, lookup)
-    _default_tolerations(pod["spec"])
+    default_tolerations(pod["spec"])
 
 
 def _refuse(pod: Json, why: str) -> ApiError:
@@ -114,7 +114,7 @@ def _priority(pod: Json, lookup: Lookup) -> None:
     spec.setdefault("preemptionPolicy", policy)
 
 
-def _default_tolerations(spec: Json) -> None:
+def default_tolerations(spec: Json) -> None:
     """DefaultTolerationSeconds: 300 s for the two NoExecute taints of a lost node, unless the pod says otherwise."""
     tolerations = spec.setdefault("tolerations", [])
     for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):

@@ -116,9 +116,10 @@ class App:
         }
         if not path.subresource:
             by_verb["delete"] = handlers.delete
-            by_verb["deletecollection"] = handlers.deletecollection
-            if not path.name:
-                by_verb["create"] = handlers.create
+            if path.namespace or not call.kind.namespaced:
+                by_verb["deletecollection"] = handlers.deletecollection
+                if not path.name:
+                    by_verb["create"] = handlers.create
         if call.verb not in by_verb or (not path.name and call.verb in ("update", "patch")):
             raise method_not_allowed()
         return by_verb[call.verb]

@@ -19,6 +19,7 @@ Json = dict[str, Any]
 log = logging.getLogger(__name__)
 EVENT_LIFE_SECONDS = 3600
 SWEEP_SECONDS = 60
+FURNITURE = {("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt")}
 CLAIM_FINALIZER = "kubernetes.io/pvc-protection"
 
 
@@ -42,6 +43,7 @@ class Controllers:
         self._claims: set[tuple[str, str]] = {
             (namespace, name) for namespace, name, _ in self._store.records("persistentvolumeclaims")
         }
+        self._bare: set[str] = set()
         self._definitions: set[str] = {name for _, name, _ in self._store.records(definitions.STORAGE)}
         self._ending: set[str] = set()
         self._wake = asyncio.Event()
@@ -57,6 +59,8 @@ class Controllers:
                 self._namespaces.add(event.name)
         elif event.type == DELETED and event.namespace in self._terminating:
             self._namespaces.add(event.namespace)
+        elif event.type == DELETED and (event.storage, event.name) in FURNITURE:
+            self._bare.add(event.namespace)
         if event.storage == definitions.STORAGE or (event.type == DELETED and event.storage in self._ending):
             self._definitions.add(event.name if event.storage == definitions.STORAGE else event.storage)
         if event.storage == "persistentvolumeclaims":
@@ -65,7 +69,7 @@ class Controllers:
             for volume in event.record.obj["spec"].get("volumes") or []:
                 if "persistentVolumeClaim" in volume:
                     self._claims.add((event.namespace, volume["persistentVolumeClaim"].get("claimName", "")))
-        if self._namespaces or self._claims or self._definitions:
+        if self._namespaces or self._claims or self._definitions or self._bare:
             self._wake.set()
 
     async def run(self) -> None:
@@ -79,6 +83,8 @@ class Controllers:
             self._wake.clear()
             while self._namespaces:
                 self._try(self._empty_namespace, self._namespaces.pop())
+            while self._bare:
+                self._try(self._furnish, self._bare.pop())
             while self._definitions:
                 self._try(self._empty_definition, self._definitions.pop())
             while self._claims:
@@ -118,6 +124,12 @@ class Controllers:
             return {**obj, "spec": {"finalizers": []}}
 
         self._objects.patch(self._kind("namespaces"), "", name, finalize, "finalize")
+
+    def _furnish(self, namespace: str) -> None:
+        """Put back what every namespace has."""
+        record = self._store.get("namespaces", "", namespace)
+        if record is not None and not record.obj["metadata"].get("deletionTimestamp"):
+            self._objects.on_namespace(namespace)
 
     def _empty_definition(self, name: str) -> None:
         """Delete the objects of a definition that is going; when nothing is left, let it go."""

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from .apply import apply
-from .conversion import from_stored, present
+from .conversion import from_stored, present, watch_line
 from .decoding import FieldReport, parse_body
 from .errors import bad_request, invalid, required, unsupported_media_type
 from .identity import AccountTokens
@@ -22,6 +22,7 @@ from .reviews import Reviews, request_token
 from .rules import rules_for
 from .store import Record
 from .subresources import bind, evict, read_scale, write_scale
+from .tables import line_maker, show, show_list
 from .watches import Watches
 
 Json = dict[str, Any]
@@ -43,18 +44,23 @@ class Handlers:
         record = self.objects.read(call.kind, call.namespace, call.path.name)
         if call.path.subresource == "scale":
             return json_response(read_scale(call.kind, from_stored(call.kind, record.obj)))
+        if form := call.form:
+            return json_response(show(call.kind, record, form))
         return json_response(present(call.kind, record))
 
     async def list(self, call: Call) -> web.StreamResponse:
         """GET a collection."""
         query = parse_list(call.kind, call.query, watching=False)
         page = list_page(self.objects.store, call.kind, call.list_namespace, query)
+        if form := call.form:
+            return json_response(show_list(call.kind, page, form))
         return json_response(render(call.kind, page, (present(call.kind, item) for item in page.records)))
 
     async def watch(self, call: Call) -> web.StreamResponse:
         """GET a stream of changes."""
         query = parse_list(call.kind, call.query, watching=True, name=call.path.name)
-        return await self.watches.serve(call.request, call.kind, call.list_namespace, query)
+        line = line_maker(call.form) if call.form else watch_line
+        return await self.watches.serve(call.request, call.kind, call.list_namespace, query, line)
 
     async def create(self, call: Call) -> web.StreamResponse:
         """POST a new object to a collection."""

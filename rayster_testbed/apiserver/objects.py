@@ -11,7 +11,13 @@ from typing import Any
 import orjson
 
 from . import schemas
-from .admission import PROTECTED_NAMESPACES, admit_pod, check_namespace, random_suffix
+from .admission import (
+    PROTECTED_NAMESPACES,
+    admit_pod,
+    check_namespace,
+    default_tolerations,
+    random_suffix,
+)
 from .conversion import from_stored, to_stored
 from .decoding import FieldReport, conform
 from .errors import (
@@ -269,6 +275,9 @@ class Objects:
             else:
                 new = {**orjson.loads(orjson.dumps(old)), "metadata": obj["metadata"]}
             new.pop("status", None)
+            if kind.storage == "pods":
+                qos_class = (old.get("status") or {}).get("qosClass")
+                return {**new, "status": {**(obj.get("status") or {}), "qosClass": qos_class}}
             return {**new, "status": obj["status"]} if "status" in obj else new
         if subresource == "finalize":
             finalizers = (obj.get("spec") or {}).get("finalizers") or []
@@ -280,9 +289,10 @@ class Objects:
                 new["status"] = old["status"]
         if kind.storage == "namespaces":
             new["spec"] = old.get("spec", {})
+        new = orjson.loads(orjson.dumps(new))
         if kind.storage == "pods":
-            _keep_binding(new, old)
-        return orjson.loads(orjson.dumps(new))
+            _keep_admitted(new, old)
+        return new
 
     # Delete
 
@@ -329,11 +339,13 @@ def _spec_changed(kind: Kind, new: Json, old: Json) -> bool:
     return any(new.get(key) != old.get(key) for key in {*new, *old} - aside)
 
 
-def _keep_binding(new: Json, old: Json) -> None:
-    """A client that read a pod before it was bound, or leaves out what the server filled in, changes none of it."""
+def _keep_admitted(new: Json, old: Json) -> None:
+    """A client that leaves out of a pod what admission filled in does not change it; in place."""
+    spec = new.setdefault("spec", {})
     for field in ("serviceAccountName", "serviceAccount", "priority", "preemptionPolicy"):
-        if field not in new.get("spec", {}) and field in old["spec"]:
-            new["spec"] = {**new.get("spec", {}), field: old["spec"][field]}
+        if field not in spec and field in old["spec"]:
+            spec[field] = old["spec"][field]
+    default_tolerations(spec)
 
 
 def _is_gone(obj: Json) -> bool:

@@ -12,6 +12,7 @@ from .errors import too_large
 from .identity import User
 from .kinds import Kind
 from .paths import ResourcePath
+from .tables import asked_form
 
 Json = dict[str, Any]
 BODY_LIMIT_BYTES = 3 * 1024 * 1024
@@ -42,6 +43,11 @@ class Call:
     def list_namespace(self) -> str | None:
         """The namespace a list or watch covers, None for all."""
         return self.namespace or None if self.kind.namespaced else ""
+
+    @property
+    def form(self) -> str:
+        """The form the client prefers: "" for objects, or a table or metadata alone."""
+        return asked_form(self.request.headers.get("Accept", ""))
 
     @property
     def content_type(self) -> str:

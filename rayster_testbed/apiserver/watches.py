@@ -31,7 +31,8 @@ class Watcher:
         self._namespace = namespace
         self._name = query.name
         self._matches = query.matches
-        self._line = line
+        self.line = line
+        self._after = query.version or 0
         self.lines: deque[bytes] = deque()
         self.wake = asyncio.Event()
         self.overflowed = False
@@ -39,7 +40,11 @@ class Watcher:
 
     def offer(self, event: Event) -> None:
         """Take an event if it is one that this watch is for."""
-        if self.overflowed or (self._namespace is not None and event.namespace != self._namespace):
+        if (
+            self.overflowed
+            or event.rv <= self._after
+            or (self._namespace is not None and event.namespace != self._namespace)
+        ):
             return
         if self._name is not None and event.name != self._name:
             return
@@ -49,7 +54,7 @@ class Watcher:
         if len(self.lines) >= QUEUE_LIMIT:
             self.overflowed = True
         else:
-            self.lines.append(self._line(self.kind, event, seen_as))
+            self.lines.append(self.line(self.kind, event, seen_as))
         self.wake.set()
 
     def _type(self, event: Event) -> str | None:
@@ -127,7 +132,7 @@ class Watches:
             for space, name, record in store.records(kind.storage, namespace):
                 if query.matches is None or query.matches(record.obj):
                     event = Event(record.version, ADDED, kind.storage, space, name, record, None)
-                    lines.append(watcher._line(kind, event, ADDED))
+                    lines.append(watcher.line(kind, event, ADDED))
             if query.initial_events and query.bookmarks:
                 lines.append(self._bookmark(kind, {"k8s.io/initial-events-end": "true"}))
         elif query.version and query.version < store.version:

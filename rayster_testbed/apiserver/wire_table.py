@@ -67,7 +67,7 @@ def go_type(text: str, package: str, aliases: dict[str, dict[str, str]]) -> str:
     if text.startswith("[]"):
         return "[]" + go_type(text[2:], package, aliases)
     space, _, name = text.rpartition(".")
-    home = {"": package, "v1": "core", "apiv1": "core", "metav1": "meta"}.get(space, space)
+    home = {"": package, "v1": "core", "apiv1": "core", "corev1": "core", "metav1": "meta"}.get(space, space)
     aliased = aliases.get(home, {}).get(name)
     if name == "ExtraValue":
         return "items"
