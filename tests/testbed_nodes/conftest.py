@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from aiohttp import web
 
 from rayster_testbed.kube import KubeClient, KubeConfig, Obj, path
 
@@ -237,6 +239,124 @@ def cloud_node(cluster: Cluster) -> Callable[..., subprocess.Popen]:
             *("--node-name", "cloud-0", "--pod-cidr", "127.77.0.0/16", "--stop-pods-on-exit"),
             *("--data-dir", cluster.directory / "kubelet", "--cpu", "4", "--memory", "4Gi"),
             *("--restart-backoff-seconds", "0.2", "--lease-seconds", "4", *arguments),
+        )
+
+    return start
+
+
+@dataclass
+class FakePlugin:
+    """An interLink plugin without a batch system: tests say what each job does and see what was asked."""
+
+    url: str = ""
+    port: int = 0
+    jobs: dict[str, str] = field(default_factory=dict)
+    requests: list[Obj] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    pings: int = 0
+    states: dict[str, Obj] = field(default_factory=dict)
+    ping_body: str = "pong"
+    ping_status: int = 200
+    create_status: int = 200
+    create_text: str = ""
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+    status_code: int = 200
+    runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Serve, on the same port as before when it was stopped."""
+        app = web.Application(client_max_size=2**26)
+        app.router.add_post("/create", self._create)
+        app.router.add_post("/delete", self._delete)
+        app.router.add_get("/status", self._status)
+        app.router.add_get("/getLogs", self._logs)
+        self.runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self.runner.setup()
+        await web.TCPSite(self.runner, "127.0.0.1", self.port).start()
+        self.port = self.runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.hold.set()
+
+    async def stop(self) -> None:
+        if self.runner is not None:
+            await self.runner.cleanup()
+            self.runner = None
+
+    def set_state(self, pod: Obj, state: Obj) -> None:
+        """What the plugin says of every container of *pod* from now on."""
+        self.states[pod["metadata"]["uid"]] = state
+
+    async def _create(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.requests.append(body)
+        uid = body["pod"]["metadata"]["uid"]
+        if self.create_status != 200:
+            return web.Response(status=self.create_status, text=self.create_text)
+        self.jobs[str(len(self.jobs) + 1)] = uid
+        job = str(len(self.jobs))
+        await self.hold.wait()
+        return web.json_response({"PodUID": uid, "PodJID": job})
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        self.deleted.append((await request.json())["metadata"]["uid"])
+        return web.Response(text="deleted")
+
+    async def _status(self, request: web.Request) -> web.Response:
+        pods = await request.json()
+        if not pods:
+            self.pings += 1
+            return web.Response(status=self.ping_status, text=self.ping_body)
+        self.asked += [pod["metadata"]["uid"] for pod in pods]
+        if self.status_code != 200:
+            return web.Response(status=self.status_code, text="Invalid job id")
+        return web.json_response([self._of(pod) for pod in pods])
+
+    def _of(self, pod: Obj) -> Obj:
+        metadata = pod["metadata"]
+        state = self.states.get(metadata["uid"], {"waiting": {}})
+        containers = [
+            {
+                "name": c["name"],
+                "state": state,
+                "ready": "running" in state,
+                "restartCount": 0,
+                "image": "",
+                "imageID": "",
+            }
+            for c in pod["spec"]["containers"]
+        ]
+        jobs = [job for job, uid in self.jobs.items() if uid == metadata["uid"]]
+        names = {"name": metadata["name"], "UID": metadata["uid"], "namespace": metadata["namespace"]}
+        return {**names, "JID": jobs[-1] if jobs else "", "containers": containers, "initContainers": None}
+
+    async def _logs(self, request: web.Request) -> web.Response:
+        body = json.loads(await request.read())
+        return web.Response(
+            text=f"{body['ContainerName']} of {body['PodName']}, tail {body['Opts']['Tail']}\n"
+        )
+
+
+@pytest.fixture
+async def plugin() -> AsyncIterator[FakePlugin]:
+    """A fake plugin that runs."""
+    plugin = FakePlugin()
+    await plugin.start()
+    yield plugin
+    plugin.hold.set()
+    await plugin.stop()
+
+
+@pytest.fixture
+def virtual_node(cluster: Cluster, plugin: FakePlugin) -> Callable[..., subprocess.Popen]:
+    """Starts the virtual node `padova` with short intervals."""
+
+    def start(mode: str = "as-found", *arguments: object) -> subprocess.Popen:
+        return cluster.start(
+            "virtual_node",
+            *("--node-name", "padova", "--plugin-url", plugin.url, "--mode", mode, "--ping-seconds", "0.4"),
+            *("--status-interval-seconds", "0.1"),
+            *arguments,
         )
 
     return start

@@ -98,9 +98,9 @@ async def test_a_server_runs_at_its_pods_own_address(cluster, cloud_node, tmp_pa
         found = await cluster.until(ready)
         conditions = {c["type"]: c["status"] for c in found["status"]["conditions"]}
         assert conditions["Ready"] == conditions["ContainersReady"] == "True"
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://{found['status']['podIP']}:8888/") as response:
-                assert response.status == 200
+        url = f"http://{found['status']['podIP']}:8888/"
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
+            assert response.status == 200
     addresses = {(await cluster.pod(name))["status"]["podIP"] for name in ("a", "b")}
     assert len(addresses) == 2
     assert all(address.startswith("127.77.") for address in addresses)
