@@ -12,7 +12,7 @@ from kubespawner import KubeSpawner
 from .pod_status import Pod
 from .spawn_errors import PodUnknown
 
-RETRY_SECONDS = 5
+RETRY_SECONDS = 3
 
 _locks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, asyncio.Lock]] = WeakKeyDictionary()
 # When a watch may be started again, by its key, in the clock's monotonic seconds.
@@ -31,6 +31,21 @@ class PodWatch(KubeSpawner):
         pod = self.pod_reflector.pods.get(self.pod_key)
         # An empty watch proves nothing: it may have been restarted, or be behind a request of ours.
         return pod if pod is not None else await self.read_pod()
+
+    async def watch_or_fail(self) -> None:
+        """Start the watches that a spawn needs. Raises PodUnknown when the API server is away for too long."""
+        give_up = time.monotonic() + self.k8s_api_request_retry_timeout
+        while True:
+            try:
+                await self._start_watching_pods()
+                if self.events_enabled:
+                    await self._start_watching_events()
+                return
+            except Exception as error:
+                if time.monotonic() > give_up:
+                    raise PodUnknown(f"the API server does not answer: {error}") from error
+                self.log.warning("Cannot start %s yet: %s", self._log_name, error)
+            await asyncio.sleep(1)
 
     async def read_pod(self) -> Pod | None:
         """Return the pod from the API server, or None when there is none. Raises PodUnknown."""
@@ -83,10 +98,14 @@ class PodWatch(KubeSpawner):
                 _not_before[key] = time.monotonic() + RETRY_SECONDS
                 self._keep_last_known(key, now)
                 raise
+            except asyncio.CancelledError:
+                # KubeSpawner cancels one watch when the other fails, and would wait for its first load for ever.
+                self._keep_last_known(key, now)
+                raise
 
     def _keep_last_known(self, key: Any, last: Any) -> None:
         failed = self.reflectors.pop(key, None)
-        if failed is not None and failed.first_load_future.done():
+        if failed is not None and not failed.first_load_future.cancel():
             failed.first_load_future.exception()  # it was raised already
         if last is not None:
             self.reflectors[key] = last

@@ -15,6 +15,7 @@ from tornado import web
 
 from .failure_count import FailureCount
 from .server_wait import ServerWait
+from .spawn_errors import PodUnknown, spawn_failed
 from .spawn_mark import SpawnMark
 from .trait_overrides import TraitOverrides
 
@@ -120,6 +121,12 @@ class SpawnLife(ServerWait):
         await self.load_user_options()
 
     async def _start(self) -> str:
+        try:
+            await self.watch_or_fail()
+        except PodUnknown as error:
+            self.log.error("Cannot start %s: %s", self._log_name, error)
+            message = "The cluster does not answer at the moment. Please try again later."
+            raise spawn_failed(message, reason="cluster-away", counted=True) from error
         self._is_creating = True
         try:
             await super()._start()

@@ -376,7 +376,8 @@ def profiles_data() -> list[dict[str, Any]]:
         "environment": {"BRACES": "{username:>300000000} ${HOME}"},
     }
     physics = {**padova, "name": "physics", "title": "Physics", "access": {"groups": ["physics"]}}
-    return [{**amounts, "name": "cloud", "title": "Cloud", "site": "cloud"}, padova, physics]
+    closing = {**padova, "name": "closing", "title": "Closing"}
+    return [{**amounts, "name": "cloud", "title": "Cloud", "site": "cloud"}, padova, physics, closing]
 
 
 @pytest.fixture(scope="session")
@@ -396,14 +397,24 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     api.kill()
 
 
-@pytest.fixture
-def site(api: Api) -> Iterator[Site]:
-    """A site without servers, on an API server without pods."""
+def _empty_site(api: Api) -> Iterator[Site]:
     site = Site(api)
     for pod in site.pods():
         site.delete(pod["metadata"]["name"])
     yield site
     site.close()
+
+
+@pytest.fixture
+def site(api: Api) -> Iterator[Site]:
+    """A site without servers, on an API server without pods."""
+    yield from _empty_site(api)
+
+
+@pytest.fixture(scope="module")
+def module_site(api: Api) -> Iterator[Site]:
+    """A site that tells one story through all tests of a module."""
+    yield from _empty_site(api)
 
 
 @pytest.fixture(scope="session")
