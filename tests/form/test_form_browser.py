@@ -451,30 +451,46 @@ def test_cancel_that_the_hub_refuses_says_so_and_can_be_tried_again(visit, stage
     assert page.is_enabled("[data-cancel]")
 
 
+def test_an_unchanged_state_is_said_once_while_the_time_goes_on(visit, stage):
+    page = visit("patient")
+    start(page)
+    said = "Queued at padova as job 7, {} so far: waiting for its turn"
+    for seconds, words in ((65, "1 min"), (11045, "3 h 04 min")):
+        event = {"message": said.format(words), "state": "queued", "job_id": "7", "elapsed_seconds": seconds}
+        stage.tell("patient", event)
+
+    page.locator("[data-elapsed]", has_text="3 h 04 min").wait_for()
+    assert page.inner_text("[data-state]") == "Queued at padova as job 7: waiting for its turn"
+    assert page.locator("[data-log] li", has_text="Queued").count() == 1
+
+
 def test_lost_hub_is_waited_for(visit, stage):
     # Given a hub that goes away: the stream breaks, and the proxy answers 503
     page = visit("lost")
     start(page)
-    page.clock.install()
-    away = {"is": True}
+    is_away = True
 
     def answer(route):
-        route.fulfill(status=503, body="away") if away["is"] else route.continue_()
+        if is_away:
+            route.fulfill(status=503, body="away")
+        else:
+            route.continue_()
 
+    page.add_init_script(
+        "const wait = window.setTimeout; window.setTimeout = (f, ms, ...rest) => wait(f, Math.min(ms, 100), ...rest);"
+    )
     page.route("**/server/progress*", answer)
-    page.evaluate("window.isOld = true")
     page.reload()
     page.locator("[data-connection]", has_text="does not answer").wait_for()
     page.route("**/spawn-pending/lost*", answer)
-    page.evaluate("window.isOld = true")
-    page.clock.run_for(6000)
-    assert page.evaluate("window.isOld"), "the page that is there is kept while there is no other"
 
-    # When it is back, the page loads anew and follows again
-    away["is"] = False
+    # Then the page that is there is kept while there is no other
+    with page.expect_response("**/spawn-pending/lost*"):
+        pass
+    assert page.is_visible("[data-cancel]")
+
+    # And when the hub is back, the page follows again
     stage.tell("lost", {"message": "Queued again", "state": "queued"})
-    for _ in range(40):
-        page.clock.run_for(1000)
-        if not page.evaluate("window.isOld === true"):
-            break
+    is_away = False
     page.locator("[data-state]", has_text="Queued again").wait_for()
+    assert not page.is_visible("[data-connection]")

@@ -31,9 +31,16 @@
     find("elapsed").textContent = elapsedWords(Math.max(0, Math.floor((performance.now() - beganAt) / 1000)));
   }
 
-  /** The text of an event. Its HTML is only read, never put into the page: a site's words may be in it. */
+  /**
+   * The text of an event. Its HTML is only read, never put into the page: a site's words may be in it. How long it
+   * has taken is shown beside it by the second; without that the line stays the same for as long as nothing happens,
+   * and screen readers and the log do not repeat it.
+   */
   function textOf(event) {
-    if (event.message !== undefined) return String(event.message);
+    if (event.message !== undefined) {
+      const text = String(event.message);
+      return event.elapsed_seconds === undefined ? text : text.replace(/, \d[\w ]* so far(?=:|$)/, "");
+    }
     if (event.html_message === undefined) return "";
     return new DOMParser().parseFromString(event.html_message, "text/html").body.textContent.trim();
   }
@@ -52,7 +59,7 @@
   }
 
   function showJob(event, text) {
-    const found = event.job_id !== undefined ? [null, event.job_id] : /\bjob(?: id)?[ :#]+(\d[\w.]*)/i.exec(text);
+    const found = event.job_id ? [null, event.job_id] : /\bjob(?: id)?[ :#]+(\d[\w.]*)/i.exec(text);
     if (!found) return;
     find("job").hidden = false;
     find("job-id").textContent = String(found[1]).replace(/\.$/, "");
@@ -105,7 +112,7 @@
       }
       return;
     }
-    if (text) find("state").textContent = text;
+    if (text && find("state").textContent !== text) find("state").textContent = text;
     if (Number.isFinite(event.elapsed_seconds)) setElapsed(event.elapsed_seconds);
     showStep(event, text);
     showJob(event, text);
