@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import fcntl
-import getpass
 import json
 import logging
 import os
+import pwd
 import secrets
 import shlex
 import socket
@@ -51,6 +51,8 @@ class Supervisor:
         self.dir = short_path(state_dir)
         for name in ("bin", "ctld", "gpus", "log", "munge", "run", "spool"):
             (self.dir / name).mkdir(mode=0o755, exist_ok=True)
+        # Who reaches munged's socket may submit jobs: the owner alone.
+        (self.dir / "munge").chmod(0o700)
         self._lock = (self.dir / "lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -70,7 +72,7 @@ class Supervisor:
         conf = slurm_conf(
             self.dir,
             hostname=socket.gethostname().split(".")[0],
-            user=getpass.getuser() if os.getuid() else "root",
+            user=_user_name(),
             ports=self._ports(),
             partitions=self.partitions,
         )
@@ -212,6 +214,13 @@ class Supervisor:
         if check and done.returncode:
             raise SlurmError(f"{' '.join(argv)}: {done.stderr.strip()}")
         return done.stdout or done.stderr
+
+
+def _user_name() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def _is_free(port: int) -> bool:

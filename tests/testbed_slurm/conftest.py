@@ -118,8 +118,9 @@ class BatchSystem:
         )
 
     def output(self, job_id: str) -> str:
-        """Return what a job wrote."""
-        return (self.work_dir / f"{job_id}.out").read_text()
+        """Return what a job wrote so far."""
+        path = self.work_dir / f"{job_id}.out"
+        return path.read_text() if path.exists() else ""
 
 
 @contextmanager
