@@ -4,7 +4,7 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 BIN := .venv/bin
 HUB5_BIN := .venv-hub5/bin
-HUB5_TESTS = $(wildcard tests/core tests/hub)
+HUB5_TESTS = $(wildcard tests/core tests/form tests/hub tests/spawner)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-hub5 demo test test-main test-hub5 lint format

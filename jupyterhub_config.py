@@ -46,8 +46,9 @@ def configure_rayster(profiles_file):
     """Set what RaySTER needs of the hub wherever it runs."""
     c.JupyterHub.spawner_class = "rayster"
     c.RaysterSpawner.profiles_file = checked_profiles(profiles_file)
-    c.JupyterHub.template_paths = template_paths()
-    c.JupyterHub.extra_handlers = static_handlers()
+    # Added to what the chart's values have set; an admin's own template of a page comes before ours.
+    c.JupyterHub.template_paths = [*c.JupyterHub.get("template_paths", ()), *template_paths()]
+    c.JupyterHub.extra_handlers = [*c.JupyterHub.get("extra_handlers", ()), *static_handlers()]
 
     # One server per site: a cloud server while another one queues. Without it a queued server blocks its user.
     c.JupyterHub.allow_named_servers = True
@@ -67,7 +68,7 @@ def configure_rayster(profiles_file):
     c.JupyterHub.active_server_limit = 0
 
     # To the pending page at once: it shows the queue, the login page would only hang.
-    c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
+    c.JupyterHub.tornado_settings = {**c.JupyterHub.get("tornado_settings", {}), "slow_spawn_timeout": 0}
 
 
 def configure_machine():
