@@ -44,6 +44,7 @@ class Provider:
         self._behaviour = behaviour
         self._known: dict[str, Known] = {}
         self._pods: dict[str, Obj] = {}
+        self._deleted: set[str] = set()
         self._submissions: dict[str, asyncio.Task] = {}
         self._background: set[asyncio.Task] = set()
         self._reconciler = Reconciler(self._sync, last_retry_seconds=5)
@@ -157,11 +158,13 @@ class Provider:
 
     async def _delete(self, pod: Obj) -> None:
         uid = pod["metadata"]["uid"]
-        if self._behaviour.careful:
-            await self._delete_carefully(pod)
-        else:
-            await self._delete_once(pod)
-        self._known.pop(uid, None)
+        if uid not in self._deleted:
+            if self._behaviour.careful:
+                await self._delete_carefully(pod)
+            else:
+                await self._delete_once(pod)
+            self._deleted.add(uid)
+            self._known.pop(uid, None)
         await self._client.delete(path_of("pods", pod), grace_seconds=0, uid=uid)
 
     async def _delete_once(self, pod: Obj) -> None:
@@ -213,6 +216,7 @@ class Provider:
 
     async def _removed(self, uid: str) -> None:
         """The object is gone without having been Terminating (force-deleted): the job has to end all the same."""
+        self._deleted.discard(uid)
         known = self._known.pop(uid, None)
         if known is None:
             if submission := self._submissions.get(uid):
