@@ -34,6 +34,8 @@ _LEFTOVER_GRACE_SECONDS = 2.0
 class TestbedError(Exception):
     """The testbed cannot be started here; the text says why."""
 
+    __test__ = False  # not a test class, whatever pytest makes of its name
+
 
 class _NotTriedError(Exception):
     """A part was not started, because something else had failed."""
@@ -62,7 +64,7 @@ class Testbed:
         plans: other parts instead of the testbed's own.
     """
 
-    __test__ = False  # not a test class, whatever pytest makes of its name
+    __test__ = False
 
     def __init__(
         self,
