@@ -135,8 +135,8 @@ def _summary(testbed: Testbed, seconds: float) -> Panel:
     if testbed.setting.hub:
         table.add_row("Open", f"[bold]{testbed.hub_url}[/]")
         for user, groups in DEMO_USERS.items():
-            note = f"may use the sites of {' and '.join(groups)}" if groups else "may use the cloud only"
-            table.add_row("Log in as", f"[bold]{user}[/]   ({note})")
+            places = f"cloud and the sites of {' and '.join(groups)}" if groups else "cloud only"
+            table.add_row("Log in as", f"[bold]{user:<8}[/] [dim]{places}[/]")
         table.add_row("Password", f"[bold]{testbed.password}[/]")
     table.add_row("kubectl", f"KUBECONFIG={testbed.kubeconfig()}")
     table.add_row("SLURM", f"{testbed.layout.slurm / 'bin'}/squeue")

