@@ -151,45 +151,45 @@ def end(part: subprocess.Popen) -> None:
             part.wait(5)
 
 
-@pytest.fixture(scope="session")
-def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The URL and the directory of an API server that all tests of this folder share."""
-    directory = tmp_path_factory.mktemp("apiserver")
+def start_api_server(directory: Path, port: int = 0) -> tuple[subprocess.Popen, int]:
+    """An API server that keeps its objects in *directory*, once it answers; its port."""
     port_file = directory / "port"
-    with (directory / "apiserver.log").open("wb") as log:
+    port_file.unlink(missing_ok=True)
+    listen = ("--bind", "127.0.0.1", "--port", str(port), "--port-file", str(port_file))
+    with (directory / "apiserver.log").open("ab") as log:
         process = subprocess.Popen(
             [
                 sys.executable,
                 "-m",
                 "rayster_testbed.apiserver",
-                "--bind",
-                "127.0.0.1",
-                "--port",
-                "0",
+                *listen,
                 "--data-dir",
                 str(directory / "data"),
-                "--port-file",
-                str(port_file),
             ],
             stderr=log,
         )
-    try:
-        deadline = time.monotonic() + 20
-        while not (port_file.exists() and port_file.read_text().strip()):
-            assert process.poll() is None and time.monotonic() < deadline, (
-                directory / "apiserver.log"
-            ).read_text()
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{port_file.read_text().strip()}", directory
-    finally:
-        end(process)
+    deadline = time.monotonic() + 20
+    while not (port_file.exists() and port_file.read_text().strip()):
+        if process.poll() is not None or time.monotonic() > deadline:
+            end(process)
+            raise AssertionError((directory / "apiserver.log").read_text())
+        time.sleep(0.02)
+    return process, int(port_file.read_text())
 
 
-@pytest.fixture
-async def cluster(api_server: tuple[str, Path], tmp_path: Path) -> AsyncIterator[Cluster]:
-    """An empty cluster: no nodes, a namespace `lab` without pods."""
-    server, _ = api_server
-    kubeconfig = tmp_path / "kubeconfig.yaml"
+@pytest.fixture(scope="session")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of an API server that all tests of this folder share."""
+    process, port = start_api_server(tmp_path_factory.mktemp("apiserver"))
+    yield port
+    end(process)
+
+
+@contextlib.asynccontextmanager
+async def open_cluster(directory: Path, port: int) -> AsyncIterator[Cluster]:
+    """A client's view of the API server at *port*, with the namespaces that tests use; ends what was started in it."""
+    server = f"http://127.0.0.1:{port}"
+    kubeconfig = directory / "kubeconfig.yaml"
     kubeconfig.write_text(
         yaml.safe_dump(
             {
@@ -202,7 +202,7 @@ async def cluster(api_server: tuple[str, Path], tmp_path: Path) -> AsyncIterator
             }
         )
     )
-    cluster = Cluster(tmp_path, server, kubeconfig)
+    cluster = Cluster(directory, server, kubeconfig)
     async with KubeClient(KubeConfig.load(kubeconfig)) as cluster.client:
         for name in (NAMESPACE, "kube-node-lease"):
             if await cluster.client.find(path("namespaces", "", name)) is None:
@@ -210,9 +210,18 @@ async def cluster(api_server: tuple[str, Path], tmp_path: Path) -> AsyncIterator
         try:
             yield cluster
         finally:
-            await _empty(cluster)
             for part in reversed(cluster.parts):
                 end(part)
+
+
+@pytest.fixture
+async def cluster(api_server: int, tmp_path: Path) -> AsyncIterator[Cluster]:
+    """An empty cluster: no nodes, a namespace `lab` without pods."""
+    async with open_cluster(tmp_path, api_server) as cluster:
+        yield cluster
+        for part in reversed(cluster.parts):
+            end(part)
+        await _empty(cluster)
 
 
 async def _empty(cluster: Cluster) -> None:
@@ -229,19 +238,20 @@ async def _empty(cluster: Cluster) -> None:
             await cluster.client.delete(f"{leases}/{item['metadata']['name']}")
 
 
+def start_kubelet(cluster: Cluster, *arguments: object) -> subprocess.Popen:
+    """The kubelet of `cloud-0`; its containers end with it unless the test kills it."""
+    return cluster.start(
+        "kubelet",
+        *("--node-name", "cloud-0", "--pod-cidr", "127.77.0.0/16", "--stop-pods-on-exit"),
+        *("--data-dir", cluster.directory / "kubelet", "--cpu", "4", "--memory", "4Gi"),
+        *("--restart-backoff-seconds", "0.2", "--lease-seconds", "4", *arguments),
+    )
+
+
 @pytest.fixture
 def cloud_node(cluster: Cluster) -> Callable[..., subprocess.Popen]:
-    """Starts the kubelet of `cloud-0`; its containers end with it unless the test kills it."""
-
-    def start(*arguments: object) -> subprocess.Popen:
-        return cluster.start(
-            "kubelet",
-            *("--node-name", "cloud-0", "--pod-cidr", "127.77.0.0/16", "--stop-pods-on-exit"),
-            *("--data-dir", cluster.directory / "kubelet", "--cpu", "4", "--memory", "4Gi"),
-            *("--restart-backoff-seconds", "0.2", "--lease-seconds", "4", *arguments),
-        )
-
-    return start
+    """Starts the kubelet of `cloud-0`."""
+    return lambda *arguments: start_kubelet(cluster, *arguments)
 
 
 @dataclass
@@ -347,16 +357,53 @@ async def plugin() -> AsyncIterator[FakePlugin]:
     await plugin.stop()
 
 
+def start_virtual_node(cluster: Cluster, url: str, mode: str, *arguments: object) -> subprocess.Popen:
+    """The virtual node `padova` with short intervals."""
+    return cluster.start(
+        "virtual_node",
+        *("--node-name", "padova", "--plugin-url", url, "--mode", mode, "--ping-seconds", "0.4"),
+        *("--status-interval-seconds", "0.1"),
+        *arguments,
+    )
+
+
 @pytest.fixture
 def virtual_node(cluster: Cluster, plugin: FakePlugin) -> Callable[..., subprocess.Popen]:
-    """Starts the virtual node `padova` with short intervals."""
+    """Starts the virtual node `padova` before the fake plugin."""
 
     def start(mode: str = "as-found", *arguments: object) -> subprocess.Popen:
-        return cluster.start(
-            "virtual_node",
-            *("--node-name", "padova", "--plugin-url", plugin.url, "--mode", mode, "--ping-seconds", "0.4"),
-            *("--status-interval-seconds", "0.1"),
-            *arguments,
-        )
+        return start_virtual_node(cluster, plugin.url, mode, *arguments)
 
     return start
+
+
+@dataclass
+class OwnCluster:
+    """A cluster whose API server the test may kill and start again."""
+
+    cluster: Cluster
+    process: subprocess.Popen
+    port: int
+
+    def kill_api_server(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def start_api_server(self) -> None:
+        self.process, _ = start_api_server(self.cluster.directory, self.port)
+
+    def start_kubelet(self) -> subprocess.Popen:
+        return start_kubelet(self.cluster)
+
+    def start_virtual_node(self, url: str, mode: str) -> subprocess.Popen:
+        return start_virtual_node(self.cluster, url, mode, "--refresh-seconds", "0.1")
+
+
+@pytest.fixture
+async def own_cluster(tmp_path: Path) -> AsyncIterator[OwnCluster]:
+    """A cluster with an API server of its own."""
+    process, port = start_api_server(tmp_path)
+    async with open_cluster(tmp_path, port) as cluster:
+        own = OwnCluster(cluster, process, port)
+        yield own
+    end(own.process)
