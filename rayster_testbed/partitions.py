@@ -57,6 +57,6 @@ PARTITIONS: tuple[Partition, ...] = (
 # A job that names no memory gets this much per core, as on most sites; without it SLURM gives it the whole node.
 DEFAULT_MEMORY_PER_CPU_MIB = 2_000
 # Seconds between SIGTERM and SIGKILL when a job is cancelled or reaches its walltime.
-KILL_WAIT_SECONDS = 5
+KILL_WAIT_SECONDS = 3
 # Seconds an ended job stays visible to squeue; SLURM's default, which interLink's status handling leans on.
 MIN_JOB_AGE_SECONDS = 300

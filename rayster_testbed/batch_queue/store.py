@@ -116,5 +116,7 @@ class Store:
 
 def _write(path: Path, text: str) -> None:
     draft = path.with_name(path.name + ".new")
+    # A submitter's environment may hold secrets.
+    draft.touch(mode=0o600)
     draft.write_text(text)
     draft.rename(path)

@@ -7,6 +7,7 @@ working directory, arguments and environment values that lie under a destination
 
 from __future__ import annotations
 
+import csv
 import ctypes
 import os
 import re
@@ -110,12 +111,20 @@ def _apply(options: Options, name: str, value: str) -> None:
     elif name in ("--pwd", "--cwd"):
         options.working_directory = value
     elif name == "--env":
-        # A comma separates variables only where another NAME= follows.
-        for assignment in re.split(r",(?=[A-Za-z_]\w*=)", value):
-            variable, _, content = assignment.partition("=")
-            options.env[variable] = content
+        options.env |= _assignments(value)
     elif name == "--env-file":
         options.env_files.append(value)
+
+
+def _assignments(text: str) -> dict[str, str]:
+    """Return the variables of one `--env`: a comma separates as soon as there is a second equals sign."""
+    words = [text.strip('"')] if text.count("=") == 1 else next(csv.reader([text]), [])
+    for word in words or [text]:
+        if "=" not in word:
+            raise UsageError(
+                f'invalid argument "{text}" for "--env" flag: {word} must be formatted as key=value'
+            )
+    return {name: value for name, _, value in (word.partition("=") for word in words)}
 
 
 def _bind(text: str) -> tuple[str, str]:

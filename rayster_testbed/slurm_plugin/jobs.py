@@ -24,6 +24,9 @@ class Jobs:
         self.root = root
         self.runtime = runtime
         root.mkdir(parents=True, exist_ok=True)
+        # Environment files hold tokens and are world readable, as on the real plugin; nobody else shall
+        # learn the directories' names. Jobs of other accounts (runAsUser) know theirs.
+        root.chmod(0o711)
         self._job_ids: dict[str, str] = {}
         for record in root.glob("*/JobID.jid"):
             # The UID is written after the job id: a job without it was cut off in between, and is lost.

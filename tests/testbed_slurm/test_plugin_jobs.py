@@ -19,7 +19,7 @@ WHOLE_PADOVA: dict[str, Any] = {
 
 def test_a_pod_runs_as_a_job_named_after_it(plugin: Any, batch_system: Any, helpers: Any) -> None:
     pod = helpers.make_pod(
-        ["bash", "-c", "echo from the job; sleep 2; exit 3"], flags="-p padova --time=9 -A acc"
+        ["bash", "-c", "echo from the job; sleep 1; exit 3"], flags="-p padova --time=9 -A acc"
     )
     job_id = plugin.create(pod)
     assert (
@@ -225,7 +225,7 @@ def test_a_claim_silently_takes_away_all_mounts_of_its_container(plugin: Any, he
 
 
 def test_logs_can_be_cut_and_followed(plugin: Any, helpers: Any) -> None:
-    pod = helpers.make_pod(["bash", "-c", "echo one; sleep 1.5; echo two"])
+    pod = helpers.make_pod(["bash", "-c", "echo one; sleep 1; echo two"])
     plugin.create(pod)
     helpers.wait_until(lambda: "one" in plugin.logs(pod))
     followed: list[str] = []

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayster_testbed.slurm_plugin.resources import limits_of, quantity
+from rayster_testbed.slurm_plugin.resources import limits_of
 from rayster_testbed.slurm_plugin.script import containers_script, env_file, image_reference, job_script
 
 
@@ -192,20 +192,6 @@ def test_job_sh_is_valid_bash(tmp_path: Path) -> None:
     script = tmp_path / "job.sh"
     script.write_text(containers_script(pod(), "/j", "/bin/singularity", {}))
     assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("1", 1), ("1500m", 1.5), ("300Mi", 300 * 2**20), ("1G", 10**9), ("1e3", 1000), (2, 2), ("1E", 10**18)],
-)
-def test_quantity(text: str | int, value: float) -> None:
-    assert float(quantity(text)) == value
-
-
-@pytest.mark.parametrize("text", ["", "x", "1Q", "Mi", "1 Mi"])
-def test_not_a_quantity(text: str) -> None:
-    with pytest.raises(ValueError, match="not a Kubernetes quantity"):
-        quantity(text)
 
 
 def test_memory_that_is_no_whole_number_of_bytes_counts_as_no_limit() -> None:
