@@ -203,28 +203,26 @@ class Api:
         assert answer.status == 201, answer
         return answer.body
 
-    async def watch(self, path: str, seconds: float = 5, count: int = 10_000, **query: Any) -> list[Json]:
-        """The events of a watch until `count` have come, or its time (`timeoutSeconds` too) is over."""
-        params = {
-            "watch": "true",
-            "timeoutSeconds": str(int(seconds) + 1),
-            **{k: str(v) for k, v in query.items()},
-        }
+    async def watch(
+        self, path: str, count: int | None = None, seconds: float = 5, accept: str = "*/*", **query: Any
+    ) -> list[Json]:
+        """The events of a watch: `count` of them, or (None) those until the server ends it."""
+        params = {"watch": "true", **{key: str(value) for key, value in query.items()}}
+        headers = {**self._headers, "Accept": accept}
         events: list[Json] = []
 
         async def read() -> None:
-            async with self._session.get(self.url + path, params=params, headers=self._headers) as answer:
+            async with self._session.get(self.url + path, params=params, headers=headers) as answer:
                 assert answer.status == 200, await answer.text()
                 async for line in answer.content:
                     events.append(json.loads(line))
-                    if len(events) >= count:
+                    if len(events) == count:
                         return
 
         try:
             await asyncio.wait_for(read(), seconds)
         except asyncio.TimeoutError:
-            if count != 10_000:
-                raise AssertionError(f"only {len(events)} of {count} events came: {events}") from None
+            raise AssertionError(f"only {len(events)} of {count} events came: {events}") from None
         return events
 
 
