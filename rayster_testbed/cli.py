@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from rayster_testbed.layout import DEMO_USERS, Layout
 from rayster_testbed.leftovers import Process, end_processes
@@ -118,10 +119,9 @@ class _Lines:
     def say(self, name: str, what: str) -> None:
         if what == "starts":
             return
-        sign = "[green]✓[/]" if what.startswith("ready") else "[yellow]•[/]"
+        sign = Text("✓", "green") if what.startswith("ready") else Text("•", "yellow")
         with self._mutex, suppress(OSError):
-            self._console.print(f" {sign} {name:<24}", end="")
-            self._console.print(what, markup=False)
+            self._console.print(Text.assemble(" ", sign, f" {name:<24}{what}"))
 
 
 def _batch_in_words(testbed: Testbed) -> str:

@@ -135,7 +135,11 @@ def install_proxy(venv):
     for path in NODE_FILES:
         shutil.copy(path, home)
     path = os.pathsep.join([str(Path(node[0]).parent), os.environ.get("PATH", os.defpath)])
-    run([*npm, "ci", "--omit=dev", "--loglevel=error"], cwd=home, env={**os.environ, "PATH": path})
+    run(
+        [*npm, "ci", "--omit=dev", "--loglevel=error", "--no-progress"],
+        cwd=home,
+        env={**os.environ, "PATH": path},
+    )
     script = home / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
     write_launcher(venv / "bin/configurable-http-proxy", [*node, str(script)])
     if Path(node[0]).is_relative_to(venv):
