@@ -9,6 +9,7 @@ from pathlib import Path
 
 # sun_path holds 108 bytes; what SLURM and the queue append inside the directory stays under 56.
 MAX_DIRECTORY_LENGTH = 50
+_LINKS = Path("/tmp")  # noqa: S108 sticky, so that nobody else can turn our links
 _PLAIN = re.compile(r"[A-Za-z0-9._/+-]+")
 
 
@@ -31,10 +32,18 @@ def short_path(directory: Path) -> Path:
     if len(str(absolute)) <= MAX_DIRECTORY_LENGTH and _PLAIN.fullmatch(str(absolute)):
         return absolute
     digest = hashlib.sha256(os.fsencode(absolute)).hexdigest()[:12]
-    link = Path(f"/tmp/rayster-{os.getuid()}-{digest}")  # noqa: S108 a link owned by us in sticky /tmp
+    link = _LINKS / f"rayster-{os.getuid()}-{digest}"
+    _remove_dangling()
     try:
         link.symlink_to(absolute)
     except FileExistsError:
         if not link.is_symlink() or link.lstat().st_uid != os.getuid() or link.resolve() != absolute:
             raise FileExistsError(f"{link} is not our link to {absolute}; remove it") from None
     return link
+
+
+def _remove_dangling() -> None:
+    """Remove our links to directories that are no more, so that they do not pile up."""
+    for link in _LINKS.glob(f"rayster-{os.getuid()}-{'[0-9a-f]' * 12}"):
+        if link.is_symlink() and link.lstat().st_uid == os.getuid() and not link.exists():
+            link.unlink(missing_ok=True)

@@ -35,3 +35,14 @@ def test_a_name_that_is_taken_is_not_followed(tmp_path: Path) -> None:
             short_path(directory)
     finally:
         link.unlink()
+
+
+def test_links_to_vanished_directories_are_removed(tmp_path: Path) -> None:
+    first, second = (tmp_path / (name * 100) for name in "ab")
+    first.mkdir()
+    second.mkdir()
+    dangling = short_path(first)
+    first.rmdir()
+    kept = short_path(second)
+    assert (dangling.is_symlink(), kept.is_symlink()) == (False, True)
+    kept.unlink()
