@@ -45,6 +45,7 @@ class PodManager:
         self._node_name = node_name
         self._addresses = addresses
         self._claims_dir = data_dir / "volumes"
+        self._claims_dir.mkdir(mode=0o700, exist_ok=True)
         self._first_backoff_seconds = first_backoff_seconds
         self._events = EventRecorder(client, "kubelet", host=node_name)
         self._reconciler = Reconciler(self._sync, last_retry_seconds=5)
@@ -177,7 +178,7 @@ class PodManager:
         if (gone := self._memory.pop(uid, None)) is not None:
             gone.close_probers()
         self._addresses.give_back(uid)
-        self.runtime.forget(uid)
+        await self.runtime.forget(uid)
         return None
 
     def _memory_of(self, pod: Obj) -> PodMemory:

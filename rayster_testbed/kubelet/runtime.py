@@ -57,7 +57,8 @@ class Runtime:
 
     def __init__(self, data_dir: Path, on_exit: Callable[[str], None]) -> None:
         self._root = data_dir / "pods"
-        self._root.mkdir(parents=True, exist_ok=True)
+        # Specifications, logs and secret volumes are nobody else's business on a shared machine.
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._on_exit = on_exit
         self._attempts: dict[str, dict[str, list[Attempt]]] = {}
         self._watched: dict[Path, int] = {}
@@ -143,10 +144,10 @@ class Runtime:
         """End all of the container's processes (SIGKILL)."""
         _signal_shim(attempt, signal.SIGUSR1)
 
-    def forget(self, uid: str) -> None:
+    async def forget(self, uid: str) -> None:
         """Remove everything of a pod whose containers have ended."""
         self._attempts.pop(uid, None)
-        shutil.rmtree(self.pod_dir(uid), ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self.pod_dir(uid), ignore_errors=True)
 
     def close(self) -> None:
         """Stop watching; the containers go on."""
