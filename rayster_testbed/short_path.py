@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 # sun_path holds 108 bytes; what SLURM and the queue append inside the directory stays under 56.
@@ -45,5 +46,7 @@ def short_path(directory: Path) -> Path:
 def _remove_dangling() -> None:
     """Remove our links to directories that are no more, so that they do not pile up."""
     for link in _LINKS.glob(f"rayster-{os.getuid()}-{'[0-9a-f]' * 12}"):
-        if link.is_symlink() and link.lstat().st_uid == os.getuid() and not link.exists():
-            link.unlink(missing_ok=True)
+        # Another process may be removing the same ones.
+        with suppress(FileNotFoundError):
+            if link.is_symlink() and link.lstat().st_uid == os.getuid() and not link.exists():
+                link.unlink()
