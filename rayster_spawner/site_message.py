@@ -8,7 +8,7 @@ from . import interlink
 MAX_MESSAGE_CHARACTERS = 1000
 
 # interLink wraps the plugin's answer: `... (HTTP 504): HTTP InterLink session ...: Body: <the program's own words>`.
-_WRAPPER = re.compile(r".*\bBody:\s*", re.DOTALL)
+_WRAPPER_END = "Body:"
 _EXIT_STATUS = re.compile(r"Error: ([0-9]{1,5})", re.ASCII)
 _PROGRAMS = (("sbatch", "SLURM"), ("condor_submit", "HTCondor"))
 
@@ -17,7 +17,7 @@ def site_words(message: str) -> str:
     """Return the innermost message: without interLink's wrapping, HTML entities and line breaks, of bounded length."""
     # Entities are sometimes escaped once more on the way; twice is what was seen, and a plain text stays as it is.
     text = html.unescape(html.unescape(message[: 20 * MAX_MESSAGE_CHARACTERS]))
-    text = _WRAPPER.sub("", text, count=1) or text
+    text = text.rpartition(_WRAPPER_END)[2].strip() or text
     lines = (" ".join(_printable(line).split()) for line in text.splitlines())
     text = "; ".join(line for line in lines if line)
     return text if len(text) <= MAX_MESSAGE_CHARACTERS else text[: MAX_MESSAGE_CHARACTERS - 1] + "…"

@@ -12,11 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import kubernetes_asyncio.config
 import pytest
 import requests
 import yaml
+
+from rayster_spawner.spawner import RaysterSpawner
 
 HERE = Path(__file__).parent
 NAMESPACE = "rayster"
@@ -172,7 +176,9 @@ class Site:
         pod = self.wait_for(name)
         notebook = pod["spec"]["containers"][0]
         environment = {entry["name"]: entry.get("value") for entry in notebook["env"]}
-        return self.serve_at(ip, notebook["ports"][0]["containerPort"], environment["JUPYTERHUB_SERVICE_PREFIX"])
+        return self.serve_at(
+            ip, notebook["ports"][0]["containerPort"], environment["JUPYTERHUB_SERVICE_PREFIX"]
+        )
 
     def serve_at(self, ip: str, port: int, base_url: str | None) -> ThreadingHTTPServer:
         """Start a server that knows ``base_url`` only, or nothing at all."""
@@ -246,9 +252,7 @@ class Hub:
         }
         command = [sys.executable, "-m", "jupyterhub", "-f", str(HERE / "tested_hub_config.py")]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, env=environment, cwd=self.folder, stdout=log, stderr=log
-            )
+            self.process = subprocess.Popen(command, env=environment, cwd=self.folder, stdout=log, stderr=log)
         wait_until(self._is_up, 40)
         return self
 
@@ -267,9 +271,9 @@ class Hub:
         self.start()
 
     def close(self) -> None:
-        """End the process if it runs."""
+        """End the process if it runs; nothing of it is needed any more."""
         if self.process is not None:
-            end(self.process)
+            end(self.process, signal.SIGKILL)
 
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
         """Send a request to the hub's REST API as its administrator."""
@@ -441,3 +445,37 @@ def hub(make_hub: Callable[..., Hub]) -> Iterator[Hub]:
     hub = make_hub()
     yield hub
     hub.close()
+
+
+class FakeUser(SimpleNamespace):
+    """As much of the hub's user as a spawner without a database asks for."""
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+@pytest.fixture
+async def make_spawner(api: Api, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RaysterSpawner]:
+    """Return a factory of spawners without a hub, on the testbed's API server. Arguments are traits."""
+    await kubernetes_asyncio.config.load_kube_config(config_file=str(api.kubeconfig))
+    monkeypatch.setattr("kubespawner.spawner.load_config", lambda **_: None)
+
+    def make(user: str = "ada", groups: tuple[str, ...] = (), **traits: Any) -> RaysterSpawner:
+        traits.setdefault("profiles", {"profiles": profiles_data()})
+        hub = SimpleNamespace(api_url="http://hub:8081/hub/api", base_url="/hub/", public_host="", url="/")
+        fake = FakeUser(
+            name=user,
+            id=1,
+            url=f"/user/{user}/",
+            escaped_name=user,
+            groups=[SimpleNamespace(name=group) for group in groups],
+            settings={},
+        )
+        defaults = {"namespace": NAMESPACE, "cmd": ["jupyterhub-singleuser"], "storage_pvc_ensure": False}
+        spawner = RaysterSpawner(_mock=True, user=fake, hub=hub, **{**defaults, **traits})
+        spawner.server = SimpleNamespace(base_url=f"/user/{user}/", proto="http", ip="", port=0)
+        spawner.api_token = "secret"
+        spawner.clear_state()
+        return spawner
+
+    return make

@@ -15,7 +15,10 @@ HOSTILE = {
     "profile is a list (K1)": ({"profile": ["cloud"]}, 400),
     "profile does not exist (K1)": ({"profile": "zzz"}, 400),
     "image does not exist (K1)": ({"profile": "cloud", "image": "zzz"}, 400),
-    "newline that re.match would take (K2)": ({"profile": "padova", "walltime": "01:00\n#SBATCH --wrap=x"}, 400),
+    "newline that re.match would take (K2)": (
+        {"profile": "padova", "walltime": "01:00\n#SBATCH --wrap=x"},
+        400,
+    ),
     "format specification (K3)": ({"profile": "padova", "image": "{username:>300000000}"}, 400),
     "unknown placeholder (K3)": ({"profile": "{nosuch}"}, 400),
     "shell": ({"profile": "padova", "memory": "$(touch /tmp/x)"}, 400),
@@ -95,7 +98,9 @@ def test_a_mistake_comes_back_in_the_form(hub, site, path):
 
 
 def test_hostile_form_fields_are_refused_and_escaped(hub, site):
-    answer = hub.login("mia").submit("/spawn", profile="padova", **{"padova--image": '"><script>alert(1)</script>'})
+    answer = hub.login("mia").submit(
+        "/spawn", profile="padova", **{"padova--image": '"><script>alert(1)</script>'}
+    )
     assert answer.status_code == 400
     assert "<script>alert(1)" not in answer.text
     assert site.pods() == []
