@@ -3,6 +3,7 @@
 import asyncio
 import time
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from jupyterhub.utils import url_path_join
 from traitlets import Integer
@@ -167,17 +168,15 @@ class ServerWait(ServerOptionsSpawner):
         if server is None or pod_host(pod) is None:
             return
         url = self._get_pod_url(pod)
-        if url != f"{server.proto}://{_host_in_url(server.ip)}:{server.port}":
+        if _parts(url) != (server.proto, server.ip, server.port):
             self.log.warning("Server %s moved to %s", self._log_name, url)
             self.take_url(url)
             self.user.db.commit()
 
     def take_url(self, url: str) -> None:
         """Set the address of the hub's `Server` row."""
-        scheme, rest = url.split("://", 1)
-        host, port = rest.split("/", 1)[0].rsplit(":", 1)
         server = self.server
-        server.proto, server.ip, server.port = scheme, host.strip("[]"), int(port)
+        server.proto, server.ip, server.port = _parts(url)
 
     def _lost(self, pod: Pod | None) -> Exception:
         said = self.view(pod).reason if pod is not None else ""
@@ -197,8 +196,9 @@ class ServerWait(ServerOptionsSpawner):
         return spawn_failed(message, reason=reason, counted=not self.is_offloaded)
 
 
-def _host_in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def _parts(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
 class _Wait:
