@@ -1,5 +1,6 @@
 """The whole product as one person meets it: the demo, real batch jobs, and a real browser."""
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from rayster_testbed.layout import REPOSITORY
 from rayster_testbed.testbed import Testbed
@@ -18,6 +20,8 @@ CHROMIUM_ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+
+FAILED = pytest.StashKey[bool]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -51,7 +55,8 @@ def testbed(profiles_file: Path) -> Iterator[Testbed]:
     state_dir = Path(tempfile.mkdtemp(prefix="rayster-"))
     with Testbed(state_dir, hub=True, profiles=profiles_file) as running:
         yield running
-    shutil.rmtree(state_dir, ignore_errors=True)
+    if not os.environ.get("RAYSTER_KEEP_STATE"):
+        shutil.rmtree(state_dir, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +97,9 @@ class Person:
 
     def wait_for_lab(self, timeout_seconds: float = 90) -> None:
         """Wait until JupyterLab is there."""
-        self.page.wait_for_url("**/lab**", timeout=timeout_seconds * 1000)
+        self.page.wait_for_url(f"**/user/{self.name}/lab**", timeout=timeout_seconds * 1000)
+        # Without what was open last time: homes are kept.
+        self.page.goto(f"{self.testbed.hub_url}/user/{self.name}/lab?reset")
         self.page.locator(".jp-LauncherCard").first.wait_for(timeout=timeout_seconds * 1000)
 
     def run_cell(self, code: str) -> str:
@@ -100,12 +107,21 @@ class Person:
         self.page.locator(".jp-LauncherCard[data-category='Notebook']").first.click()
         cell = self.page.locator(".jp-Notebook .jp-Cell .cm-content").first
         cell.wait_for(timeout=60_000)
+        # A cell that is run before the kernel is there waits for a kernel that may be another one.
+        self.page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first.wait_for(
+            timeout=60_000
+        )
         cell.click()
         self.page.keyboard.insert_text(code)
-        self.page.keyboard.press("Shift+Enter")
         output = self.page.locator(".jp-OutputArea-output").first
-        output.wait_for(timeout=60_000)
-        return output.inner_text()
+        for _ in range(6):
+            # JupyterLab drops a cell that is run in the moment in which its kernel connects; people press again.
+            cell.click()
+            self.page.keyboard.press("Control+Enter")
+            with contextlib.suppress(PlaywrightTimeout):
+                output.wait_for(timeout=10_000)
+                break
+        return output.inner_text(timeout=1000)
 
     def stop(self) -> None:
         """Stop the server on the home page."""
@@ -114,14 +130,28 @@ class Person:
         self.page.locator("#stop").wait_for(state="hidden", timeout=60_000)
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
+    """Let fixtures see whether their test failed."""
+    outcome = yield
+    if call.when == "call":
+        item.stash[FAILED] = outcome.get_result().failed  # type: ignore[attr-defined]
+
+
 @pytest.fixture
-def ada(browser: Browser, testbed: Testbed) -> Iterator[Person]:
+def ada(browser: Browser, testbed: Testbed, request: pytest.FixtureRequest) -> Iterator[Person]:
     """A user of every site, logged in; her server and all jobs are gone afterwards."""
     context = browser.new_context()
     page = context.new_page()
     person = Person(page, testbed, "ada")
     person.log_in()
     yield person
+    if request.node.stash.get(FAILED, False):
+        picture = testbed.layout.root / f"{request.node.name}.png"
+        page.screenshot(path=picture)
+        print(f"\nwhat the page showed: {picture}\n{page.inner_text('body')[:2000]}")
+        for log in sorted((testbed.layout.root / "logs").glob("*.log")):
+            print(f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-15:]))
     page.goto(f"{testbed.hub_url}/hub/home")
     page.evaluate(
         """async () => {
