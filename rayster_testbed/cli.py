@@ -19,7 +19,6 @@ from rich.text import Text
 from rayster_testbed.layout import DEMO_USERS, Layout
 from rayster_testbed.leftovers import Process, end_processes
 from rayster_testbed.parts import PartError, Record, held_file, hold, read_records
-from rayster_testbed.ports import is_free
 from rayster_testbed.supervisor import Supervisor
 from rayster_testbed.testbed import Testbed, TestbedError
 
@@ -61,12 +60,16 @@ def up(
     if mode not in ("as-found", "ideal"):
         raise typer.BadParameter("is as-found or ideal", param_hint="--mode")
     console = Console(highlight=False)
-    if port is not None and not is_free(port, host):
-        console.print(f"Port {port} of {host} is taken.", style="red")
-        raise typer.Exit(1)
-    public_port = port or (_DEFAULT_PORT if is_free(_DEFAULT_PORT, host) else None)
     lines = _Lines(console)
-    testbed = Testbed(state_dir, hub=hub, host=host, port=public_port, mode=_as_mode(mode), say=lines.say)
+    testbed = Testbed(
+        state_dir,
+        hub=hub,
+        host=host,
+        port=port,
+        preferred_port=_DEFAULT_PORT,
+        mode=_as_mode(mode),
+        say=lines.say,
+    )
     raise typer.Exit(_run(testbed, console, lines))
 
 

@@ -18,10 +18,19 @@ from rayster_testbed import kube
 from rayster_testbed.certificates import server_certificate
 from rayster_testbed.cluster import Cluster, read_manifests
 from rayster_testbed.identities import ADMIN, HUB, NAMESPACE, part_identity, write_kubeconfig, write_tokens
-from rayster_testbed.layout import DEMO_USERS, HUB_NAME, REPOSITORY, SITES, Layout, choose_addresses
+from rayster_testbed.layout import (
+    DEMO_USERS,
+    HUB_NAME,
+    REPOSITORY,
+    SITES,
+    Addresses,
+    Layout,
+    choose_addresses,
+)
 from rayster_testbed.leftovers import Process, end_processes, mark
 from rayster_testbed.parts import Part, PartPlan
 from rayster_testbed.plan import MANIFESTS, BatchSystem, Setting, part_environment, plan_parts
+from rayster_testbed.ports import is_free
 from rayster_testbed.short_path import short_path
 from rayster_testbed.slurm import programs
 
@@ -55,7 +64,7 @@ class Testbed:
         state_dir: holds everything that the testbed keeps; made when missing.
         hub: whether to run JupyterHub and its proxy too.
         host: the address that the public port listens on.
-        port: the public port; None for any free one.
+        port: the public port; None for ``preferred_port``, or any free one when that is taken.
         mode: how virtual nodes and plugins behave: as the real ones were found to, or as they should.
         batch: the batch system; None for the real SLURM where it is installed, else the built-in queue.
         profiles: a profiles file for the hub; None for the demo's.
@@ -73,6 +82,7 @@ class Testbed:
         hub: bool = False,
         host: str = "127.0.0.1",
         port: int | None = None,
+        preferred_port: int | None = None,
         mode: Literal["as-found", "ideal"] = "as-found",
         batch: BatchSystem | None = None,
         profiles: Path | None = None,
@@ -81,7 +91,9 @@ class Testbed:
         plans: Iterable[PartPlan] | None = None,
     ) -> None:
         self.layout = Layout(Path(state_dir))
-        self.addresses = choose_addresses(host, port)
+        self._host, self._port, self._preferred_port = host, port, preferred_port
+        self._addresses: Addresses | None = None
+        self._was_unclean = False
         self.setting = Setting(hub, mode, batch or ("queue" if programs.missing() else "slurm"), ping_seconds)
         self.cluster = Cluster(self.layout.kubeconfig(ADMIN.name))
         self._profiles = profiles
@@ -92,6 +104,12 @@ class Testbed:
         self.parts: dict[str, Part] = {}
 
     # What those who use it ask for.
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where everything listens; known once it was started."""
+        assert self._addresses is not None, "the testbed was not started"
+        return self._addresses
 
     @property
     def hub_url(self) -> str:
@@ -139,12 +157,13 @@ class Testbed:
         """Start all parts, each as soon as those it needs are ready; return when all are.
 
         Raises:
-            TestbedError: another testbed runs in this state directory.
+            TestbedError: another testbed runs in this state directory, or the public port is taken.
             PartError: a part did not start; everything is stopped again.
         """
         self._take_lock()
         try:
-            was_unclean = self._end_leftovers()
+            self._end_leftovers()
+            self._addresses = self._choose_addresses()
             self._prepare()
             plans = self._plans
             if plans is None:
@@ -152,9 +171,6 @@ class Testbed:
             self.parts = {plan.name: Part(plan, self.layout.root, self._environment) for plan in plans}
             self._write_summary()
             self._start_parts()
-            if was_unclean and "apiserver" in self.parts:
-                self._say("servers", "of the run before are ended")
-                self._end_servers()
         except BaseException:
             self.stop()
             raise
@@ -212,17 +228,24 @@ class Testbed:
             os.close(self._lock)
             self._lock = None
 
-    def _end_leftovers(self) -> bool:
-        """End what an orchestrator that was killed left running; tell whether there was one."""
-        was_unclean = self.layout.unclean.exists()
-        leftovers: list[Process] = end_processes(self.layout.root, 5)
+    def _end_leftovers(self) -> None:
+        """End what an orchestrator that was killed left running."""
+        self._was_unclean = self.layout.unclean.exists()
+        leftovers: list[Process] = end_processes(self.layout.root, _LEFTOVER_GRACE_SECONDS)
         if leftovers:
             self._say("leftovers", f"of an earlier run ended: {len(leftovers)} processes")
         self.layout.unclean.parent.mkdir(parents=True, exist_ok=True)
         for file in self.layout.unclean.parent.iterdir():
             file.unlink()
         self.layout.unclean.touch()
-        return was_unclean
+
+    def _choose_addresses(self) -> Addresses:
+        if self._port is not None and not is_free(self._port, self._host):
+            raise TestbedError(f"port {self._port} of {self._host} is taken")
+        preferred = self._preferred_port
+        if preferred is not None and not is_free(preferred, self._host):
+            preferred = None
+        return choose_addresses(self._host, self._port or preferred)
 
     def _prepare(self) -> None:
         """Write what the parts read: certificates, tokens, kubeconfigs, the demo's profiles."""
@@ -256,6 +279,8 @@ class Testbed:
         documents = read_manifests(REPOSITORY / "rayster_testbed" / "manifests" / "zero-to-jupyterhub.yaml")
         documents += read_manifests(REPOSITORY / "helm-values" / "rbac.yaml")
         self.cluster.apply(documents, NAMESPACE)
+        if self._was_unclean:
+            self.cluster.purge_pods(NAMESPACE)
         # Those of an earlier run would look ready before their agents are.
         self.cluster.delete_nodes()
 
@@ -299,7 +324,10 @@ class Testbed:
         def start() -> float:
             self._say(part.name, "starts")
             part.start()
-            return part.wait_ready()
+            seconds = part.wait_ready()
+            if part.name == "slurm" and self._was_unclean:
+                self._cancel_jobs()
+            return seconds
 
         return start
 
@@ -323,13 +351,16 @@ class Testbed:
                 if remaining:
                     self._say("servers", f"{remaining} did not end in {_STOP_PODS_SECONDS:.0f} s")
         if self._runs("slurm") and self.layout.slurm_ready().exists():
-            try:
-                jobs = self.slurm("squeue", "-h", "-o", "%A", timeout_seconds=5).split()
-                if jobs:
-                    self.slurm("scancel", *jobs, timeout_seconds=5)
-                    self._say("jobs", f"cancelled: {' '.join(jobs)}")
-            except (OSError, subprocess.SubprocessError) as error:
-                self._say("jobs", f"could not be cancelled: {error}")
+            self._cancel_jobs()
+
+    def _cancel_jobs(self) -> None:
+        try:
+            jobs = self.slurm("squeue", "-h", "-o", "%A", timeout_seconds=5).split()
+            if jobs:
+                self.slurm("scancel", *jobs, timeout_seconds=5)
+                self._say("jobs", f"cancelled: {' '.join(jobs)}")
+        except (OSError, subprocess.SubprocessError) as error:
+            self._say("jobs", f"could not be cancelled: {error}")
 
     def _runs(self, name: str) -> bool:
         return name in self.parts and self.parts[name].is_alive

@@ -8,7 +8,6 @@ import ssl
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -181,8 +180,8 @@ def test_a_taken_port_is_refused_before_anything_starts(state_dir):
         port = server.getsockname()[1]
         answer = rayster_testbed("up", "--state-dir", state_dir, "--port", port)
     assert answer.returncode == 1
-    assert f"Port {port} of 127.0.0.1 is taken" in answer.stdout
-    assert not Path(state_dir).exists()
+    assert f"port {port} of 127.0.0.1 is taken" in answer.stdout
+    assert not (state_dir / "logs").exists()
 
 
 def test_the_summary_names_the_orchestrator(testbed):
