@@ -75,7 +75,10 @@ SLURM_CONSTRAINT_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._,&|+-]{0,127}$"
 GRES_PATTERN: Final = r"^[a-z][a-z0-9_]{0,31}(:[A-Za-z0-9._-]{1,63})?:\{n\}$"
 SLURM_FLAG_PATTERN: Final = r"^--[a-z][a-z0-9-]{0,63}(=[A-Za-z0-9][A-Za-z0-9._,:/@%+-]{0,127})?$"
 APPTAINER_OPTION_PATTERN: Final = r"^[A-Za-z0-9._,:/@%+=-]{1,256}$"
-ANNOTATION_VALUE_PATTERN: Final = r"^[A-Za-z0-9 ._,:/@%+=-]{0,1024}$"
+# Words, none of which could be taken for an option.
+ANNOTATION_VALUE_PATTERN: Final = (
+    r"^([A-Za-z0-9/][A-Za-z0-9._,:/@%+=-]{0,255}( [A-Za-z0-9/][A-Za-z0-9._,:/@%+=-]{0,255}){0,31})?$"
+)
 
 # Kubernetes' own rules for what a node is chosen by.
 NAME_PATTERN: Final = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"

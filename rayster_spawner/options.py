@@ -244,7 +244,7 @@ def _amount(given: Any, allowed: str, parse: Callable[[str], int], factor: int, 
             return parse(given[:100])
         except ValueError as error:
             raise ValueError(f"{error}; {allowed}") from None
-    return min(math.ceil(_number(given, allowed) * factor), largest + 1)
+    return math.ceil(min(_number(given, allowed) * factor, largest + 1))
 
 
 _READERS: tuple[tuple[str, str, Callable[[Any, Profile], Any]], ...] = (

@@ -268,7 +268,7 @@ def _annotations_are_safe(p: Any) -> Iterator[Mistake]:
             yield Mistake(
                 path,
                 value,
-                "is run by the site's shell; only letters, digits, spaces and ._,:/@%+=- are safe",
+                "is run by the site's shell; only words of letters, digits and ._,:/@%+=- are safe",
             )
 
 

@@ -57,11 +57,22 @@ def format_memory(memory_mib: int) -> str:
 
 
 def format_walltime(walltime_minutes: int) -> str:
-    """Return ``walltime_minutes`` as people read it: ``1 d 2 h 30 min``."""
-    days, rest = divmod(walltime_minutes, 24 * 60)
-    hours, minutes = divmod(rest, 60)
-    parts = [f"{n} {unit}" for n, unit in ((days, "d"), (hours, "h"), (minutes, "min")) if n]
-    return " ".join(parts) or "0 min"
+    """Return ``walltime_minutes`` for reading: ``24 h``, ``1 h 30 min``, ``7 d``."""
+    parts = zip(_days_hours_minutes(walltime_minutes), ("d", "h", "min"), strict=True)
+    return " ".join(f"{n} {unit}" for n, unit in parts if n) or "0 min"
+
+
+def walltime_text(walltime_minutes: int) -> str:
+    """Return ``walltime_minutes`` as a person types it and as `parse_walltime_minutes` reads it: ``1h30m``."""
+    parts = zip(_days_hours_minutes(walltime_minutes), "dhm", strict=True)
+    return "".join(f"{n}{unit}" for n, unit in parts if n) or "0m"
+
+
+def _days_hours_minutes(minutes: int) -> tuple[int, int, int]:
+    # Two days and less are all hours, as people at batch systems say them.
+    days = minutes // (24 * 60) if minutes > 48 * 60 else 0
+    hours, minutes = divmod(minutes - days * 24 * 60, 60)
+    return days, hours, minutes
 
 
 def slurm_time(walltime_minutes: int) -> str:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from ..options import FIELDS, FieldError, OptionsError, ServerOptions
 from ..profiles import Access, Profile
-from ..quantities import format_memory, format_number
+from ..quantities import format_memory, format_number, format_walltime, walltime_text
 from .received import MEMORY_UNIT_FIELD, control_name
-from .wording import count, devices, duration_text, duration_words
+from .wording import count, devices
 
 LABELS = {
     "profile": "Profile",
@@ -189,7 +189,7 @@ def _chips(profile: Profile) -> tuple[str, ...]:
     if profile.gpu:
         chips.append(f"up to {devices(profile.gpu.max, profile.gpu.type)}")
     if profile.walltime:
-        chips.append(f"up to {duration_words(profile.walltime.max)}")
+        chips.append(f"up to {format_walltime(profile.walltime.max)}")
     return tuple(chips)
 
 
@@ -268,11 +268,11 @@ def _walltime(asked: _Asked) -> Control | None:
     return asked.control(
         _kind(bounds, "duration") if "walltime" not in asked.wrong else "duration",
         "walltime",
-        duration_text(minutes),
+        walltime_text(minutes),
         min=str(bounds.min),
         max=str(bounds.max),
-        hint=_range(bounds, duration_words(bounds.min), duration_words(bounds.max)),
-        choices=tuple(Choice(duration_text(n), duration_words(n), n == minutes) for n in presets),
+        hint=_range(bounds, format_walltime(bounds.min), format_walltime(bounds.max)),
+        choices=tuple(Choice(walltime_text(n), format_walltime(n), n == minutes) for n in presets),
     )
 
 

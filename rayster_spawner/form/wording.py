@@ -2,28 +2,7 @@
 
 from ..options import ServerOptions
 from ..profiles import Profile
-from ..quantities import format_memory, format_number
-
-_MINUTES_PER_DAY = 24 * 60
-
-
-def _parts(walltime_minutes: int) -> tuple[int, int, int]:
-    """Return days, hours, minutes; two days and less are all hours, as people at batch systems say them."""
-    days = walltime_minutes // _MINUTES_PER_DAY if walltime_minutes > 2 * _MINUTES_PER_DAY else 0
-    hours, minutes = divmod(walltime_minutes - days * _MINUTES_PER_DAY, 60)
-    return days, hours, minutes
-
-
-def duration_words(walltime_minutes: int) -> str:
-    """Return ``walltime_minutes`` for reading: ``24 h``, ``1 h 30 min``, ``7 d``."""
-    parts = zip(_parts(walltime_minutes), ("d", "h", "min"), strict=True)
-    return " ".join(f"{n} {unit}" for n, unit in parts if n) or "0 min"
-
-
-def duration_text(walltime_minutes: int) -> str:
-    """Return ``walltime_minutes`` as a person types it and as `parse_walltime_minutes` reads it: ``1h30m``."""
-    parts = zip(_parts(walltime_minutes), "dhm", strict=True)
-    return "".join(f"{n}{unit}" for n, unit in parts if n) or "0m"
+from ..quantities import format_memory, format_number, format_walltime
 
 
 def count(number: float, thing: str) -> str:
@@ -43,5 +22,5 @@ def summarise(profile: Profile, options: ServerOptions) -> str:
         amounts.append(count(options.gpu, "GPU"))
     line = f"{profile.title}: {', '.join(amounts)}"
     if options.walltime_minutes is not None:
-        line += f" for {duration_words(options.walltime_minutes)}"
+        line += f" for {format_walltime(options.walltime_minutes)}"
     return line

@@ -70,7 +70,7 @@ def test_bad_options_are_one_line_a_field_and_status_two():
         "cpu: '99': must be 1 to 16 cores",
         "memory: '$(id)': must be an amount with a unit, such as 512Mi, 4Gi or 1.5GB; 1 GiB to 60 GiB",
         "gpu: '': must be 0: this profile has no GPUs",
-        "walltime: a list of 2: must be a number, 10 min to 2 d",
+        "walltime: a list of 2: must be a number, 10 min to 48 h",
     ]
 
 

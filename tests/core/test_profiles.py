@@ -70,6 +70,8 @@ BAD_FIELDS = [
      "profiles.0.annotations.slurm-job.vk.io/flags", "use slurm"),
     ("annotation-with-shell", {"annotations": {"slurm-job.vk.io/image-root": "$(id)"}},
      "profiles.0.annotations.slurm-job.vk.io/image-root", "site's shell"),
+    ("annotation-as-option", {"annotations": {"slurm-job.vk.io/image-root": "x --uid=0"}},
+     "profiles.0.annotations.slurm-job.vk.io/image-root", "site's shell"),
     ("pod-ip-with-shell", {"annotations": {"interlink.eu/pod-ip": "127.0.0.1; id"}},
      "profiles.0.annotations.interlink.eu/pod-ip", "IPv4"),
     ("no-walltime", {"walltime": None}, "profiles.0.walltime", "required"),

@@ -77,4 +77,4 @@ def test_memory_survives_being_shown(mib):
 
 
 def test_walltime_is_shown_in_words():
-    assert format_walltime(1563) == "1 d 2 h 3 min"
+    assert format_walltime(3003) == "2 d 2 h 3 min"

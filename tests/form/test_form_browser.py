@@ -5,8 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from rayster_spawner.form.wording import duration_words
 from rayster_spawner.options import ServerOptions
+from rayster_spawner.quantities import format_walltime
 
 pytestmark = pytest.mark.browser
 
@@ -250,7 +250,7 @@ def test_script_says_times_as_the_hub_does(time_page):
 
     said = time_page.evaluate("all => all.map((n) => raysterForm.durationWords(n))", minutes)
 
-    assert said == [duration_words(n) for n in minutes]
+    assert said == [format_walltime(n) for n in minutes]
 
 
 CONTRAST = """() => {

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rayster_spawner.form import options_from_form, pending_view, render_form, summarise
-from rayster_spawner.form.wording import duration_text, duration_words
 from rayster_spawner.options import FIELDS, OptionsError, ServerOptions
-from rayster_spawner.quantities import parse_walltime_minutes
+from rayster_spawner.quantities import format_walltime, parse_walltime_minutes, walltime_text
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 
@@ -347,14 +346,14 @@ def test_any_refused_options_are_shown_and_never_raise(make_profile, values):
 
 @given(minutes=st.integers(1, 366 * 24 * 60))
 def test_walltime_text_is_read_back(minutes):
-    assert parse_walltime_minutes(duration_text(minutes)) == minutes
+    assert parse_walltime_minutes(walltime_text(minutes)) == minutes
 
 
 @pytest.mark.parametrize(
     ("minutes", "words"), [(0, "0 min"), (90, "1 h 30 min"), (1440, "24 h"), (2880, "48 h"), (10080, "7 d")]
 )
-def test_duration_words(minutes, words):
-    assert duration_words(minutes) == words
+def test_format_walltime(minutes, words):
+    assert format_walltime(minutes) == words
 
 
 def test_summary_is_one_plain_line(make_profile):

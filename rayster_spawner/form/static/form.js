@@ -26,7 +26,7 @@
     return minutes === null || minutes > LONGEST_MINUTES ? null : minutes;
   }
 
-  /** Minutes for reading, as wording.duration_words says them. */
+  /** Minutes for reading, as quantities.format_walltime says them. */
   function durationWords(total) {
     const days = total > 2 * 24 * 60 ? Math.floor(total / (24 * 60)) : 0;
     const rest = total - days * 24 * 60;
