@@ -12,10 +12,11 @@ from typing import Any
 import orjson
 
 from .decoding import FieldReport
+from .deletion import now_text
 from .errors import ApiError, bad_request
 from .kinds import Kind
 from .merge import SET_LISTS, merge_key
-from .objects import Objects, now_text
+from .objects import Objects
 from .store import Record
 
 Json = dict[str, Any]

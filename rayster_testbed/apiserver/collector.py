@@ -13,9 +13,10 @@ from functools import partial
 from typing import Any
 
 from .controllers import without_finalizer
+from .deletion import FOREGROUND, ORPHAN, DeleteOptions
 from .errors import ApiError
 from .kinds import Kind
-from .objects import FOREGROUND, ORPHAN, DeleteOptions, Objects
+from .objects import Objects
 from .store import DELETED, Event, Record
 
 Json = dict[str, Any]

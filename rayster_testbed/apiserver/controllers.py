@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from base64 import b64encode
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
 from . import definitions
 from .errors import ApiError
+from .identity import AccountTokens
 from .kinds import Kind
 from .objects import Objects
-from .store import DELETED, Event
+from .store import ADDED, DELETED, Event
 
 Json = dict[str, Any]
 log = logging.getLogger(__name__)
 EVENT_LIFE_SECONDS = 3600
 SWEEP_SECONDS = 60
 FURNITURE = {("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt")}
+TOKEN_SECRET, TOKEN_ACCOUNT = "kubernetes.io/service-account-token", "kubernetes.io/service-account"
 CLAIM_FINALIZER = "kubernetes.io/pvc-protection"
 
 
@@ -32,8 +35,9 @@ def without_finalizer(finalizer: str, obj: Json) -> Json:
 class Controllers:
     """Namespace, volume and event controllers over one store, woken by its events."""
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Objects, tokens: AccountTokens) -> None:
         self._objects = objects
+        self._tokens = tokens
         self._store = objects.store
         self._namespaces: set[str] = {
             name
@@ -44,6 +48,9 @@ class Controllers:
             (namespace, name) for namespace, name, _ in self._store.records("persistentvolumeclaims")
         }
         self._bare: set[str] = set()
+        self._secrets: set[tuple[str, str]] = {
+            (namespace, name) for namespace, name, _ in self._store.records("secrets")
+        }
         self._definitions: set[str] = {name for _, name, _ in self._store.records(definitions.STORAGE)}
         self._ending: set[str] = set()
         self._wake = asyncio.Event()
@@ -63,13 +70,15 @@ class Controllers:
             self._bare.add(event.namespace)
         if event.storage == definitions.STORAGE or (event.type == DELETED and event.storage in self._ending):
             self._definitions.add(event.name if event.storage == definitions.STORAGE else event.storage)
+        if event.storage == "secrets" and event.type == ADDED:
+            self._secrets.add((event.namespace, event.name))
         if event.storage == "persistentvolumeclaims":
             self._claims.add((event.namespace, event.name))
         elif event.storage == "pods":
             for volume in event.record.obj["spec"].get("volumes") or []:
                 if "persistentVolumeClaim" in volume:
                     self._claims.add((event.namespace, volume["persistentVolumeClaim"].get("claimName", "")))
-        if self._namespaces or self._claims or self._definitions or self._bare:
+        if self._namespaces or self._claims or self._definitions or self._bare or self._secrets:
             self._wake.set()
 
     async def run(self) -> None:
@@ -85,6 +94,8 @@ class Controllers:
                 self._try(self._empty_namespace, self._namespaces.pop())
             while self._bare:
                 self._try(self._furnish, self._bare.pop())
+            while self._secrets:
+                self._try(self._fill_secret, *self._secrets.pop())
             while self._definitions:
                 self._try(self._empty_definition, self._definitions.pop())
             while self._claims:
@@ -130,6 +141,34 @@ class Controllers:
         record = self._store.get("namespaces", "", namespace)
         if record is not None and not record.obj["metadata"].get("deletionTimestamp"):
             self._objects.on_namespace(namespace)
+
+    def _fill_secret(self, namespace: str, name: str) -> None:
+        """Put a lasting token into a secret of type `kubernetes.io/service-account-token`."""
+        record = self._store.get("secrets", namespace, name)
+        if (
+            record is None
+            or record.obj.get("type") != TOKEN_SECRET
+            or "token" in (record.obj.get("data") or {})
+        ):
+            return
+        account_name = (record.obj["metadata"].get("annotations") or {}).get(f"{TOKEN_ACCOUNT}.name", "")
+        account = self._objects.lookup("serviceaccounts", namespace, account_name)
+        if account is None:
+            return
+        ca = (self._objects.lookup("configmaps", namespace, "kube-root-ca.crt") or {}).get("data") or {}
+        values = {
+            "token": self._tokens.issue(account, [], None),
+            "namespace": namespace,
+            "ca.crt": ca.get("ca.crt", ""),
+        }
+        data = {key: b64encode(value.encode()).decode() for key, value in values.items()}
+        uid = {f"{TOKEN_ACCOUNT}.uid": account["metadata"]["uid"]}
+
+        def fill(obj: Json) -> Json:
+            meta = {**obj["metadata"], "annotations": {**obj["metadata"]["annotations"], **uid}}
+            return {**obj, "metadata": meta, "data": {**(obj.get("data") or {}), **data}}
+
+        self._objects.patch(self._kind("secrets"), namespace, name, fill)
 
     def _empty_definition(self, name: str) -> None:
         """Delete the objects of a definition that is going; when nothing is left, let it go."""

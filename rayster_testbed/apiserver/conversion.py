@@ -34,7 +34,7 @@ def to_stored(kind: Kind, obj: Json) -> Json:
 
 def from_stored(kind: Kind, obj: Json) -> Json:
     """A stored object → the version that `kind` serves."""
-    if kind.api_version == kind.stored:
+    if obj["apiVersion"] == kind.api_version:
         return obj
     if kind.storage == "events":
         obj = {_EVENT_FIELDS_BACK.get(key, key): value for key, value in obj.items()}
@@ -43,7 +43,8 @@ def from_stored(kind: Kind, obj: Json) -> Json:
 
 def present(kind: Kind, record: Record) -> bytes:
     """A record as JSON in the version that `kind` serves."""
-    if kind.api_version == kind.stored:
+    # A custom resource may have been stored before its definition named another version as the stored one.
+    if kind.api_version == (record.obj["apiVersion"] if kind.custom else kind.stored):
         return record.raw
     return orjson.dumps(from_stored(kind, record.obj))
 

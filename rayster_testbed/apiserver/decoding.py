@@ -8,7 +8,6 @@ would stop.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from datetime import datetime, timezone
 from functools import cache
@@ -115,7 +114,7 @@ def _scalar(value: Any, shape: Shape, owner: str, path: str) -> Any:
         if form == "bytes":
             try:
                 base64.b64decode(value, validate=True)
-            except binascii.Error:
+            except ValueError:
                 raise _WrongType("illegal base64 data at input byte 0") from None
         return value
     wanted = _SCALARS[form]

@@ -9,12 +9,13 @@ from aiohttp import web
 from .apply import apply
 from .conversion import from_stored, present, watch_line
 from .decoding import FieldReport, parse_body
+from .deletion import DeleteOptions
 from .errors import bad_request, invalid, required, unsupported_media_type
 from .identity import AccountTokens
 from .kinds import Kind
 from .lists import list_page, render
 from .logs import LogProxy
-from .objects import DeleteOptions, Objects
+from .objects import Objects
 from .patching import APPLY, change_of, parse_apply
 from .queries import dry_run, flag, parse_delete, parse_list
 from .requests import Call, json_response, read_body

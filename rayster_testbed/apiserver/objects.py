@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import orjson
@@ -20,6 +18,7 @@ from .admission import (
 )
 from .conversion import from_stored, to_stored
 from .decoding import FieldReport, conform
+from .deletion import DeleteOptions, is_gone, mark_deleted, now_text, propagate
 from .errors import (
     ApiError,
     Cause,
@@ -31,32 +30,15 @@ from .errors import (
     not_found,
 )
 from .kinds import Kind, Registry
-from .pods import grace_seconds
 from .rules import rules_for
 from .services import assign_address
 from .store import Record, Store
 from .validation import metadata_causes, metadata_update_causes
 
 Json = dict[str, Any]
-FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 SERVER_OWNED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 
-
-def now_text(after_seconds: int = 0) -> str:
-    """The present (or a moment after it) as Kubernetes writes times."""
-    moment = datetime.now(timezone.utc) + timedelta(seconds=after_seconds)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-@dataclass(frozen=True)
-class DeleteOptions:
-    """How to delete: grace period in seconds, propagation policy, what must still be so."""
-
-    grace_seconds: int | None = None
-    policy: str | None = None
-    uid: str | None = None
-    resource_version: str | None = None
-    dry_run: bool = False
+PLAIN_DELETE = DeleteOptions()
 
 
 class Objects:
@@ -263,7 +245,7 @@ class Objects:
         if new == old:
             return record
         self._check(kind, new, old)
-        if _is_gone(new):
+        if is_gone(new):
             return record if dry_run else self._remove(kind, new)
         return self._save(kind, new, dry_run)
 
@@ -297,7 +279,7 @@ class Objects:
     # Delete
 
     def delete(
-        self, kind: Kind, namespace: str, name: str, options: DeleteOptions = DeleteOptions()
+        self, kind: Kind, namespace: str, name: str, options: DeleteOptions = PLAIN_DELETE
     ) -> tuple[Record, bool]:
         """Delete an object, at once or by marking it; the second value says whether it is gone. Raises: ApiError."""
         record = self.read(kind, namespace, name)
@@ -316,8 +298,8 @@ class Objects:
         if kind.storage == "namespaces" and name in PROTECTED_NAMESPACES[:3]:
             raise forbidden("namespaces", "", name, "this namespace may not be deleted")
         new = record.copy()
-        _propagate(new["metadata"], options.policy)
-        pending = _mark_deleted(kind, new, options.grace_seconds)
+        propagate(new["metadata"], options.policy)
+        pending = mark_deleted(kind, new, options.grace_seconds)
         if options.dry_run:
             return record, not pending
         if pending:
@@ -346,64 +328,3 @@ def _keep_admitted(new: Json, old: Json) -> None:
         if field not in spec and field in old["spec"]:
             spec[field] = old["spec"][field]
     default_tolerations(spec)
-
-
-def _is_gone(obj: Json) -> bool:
-    """Whether a marked object has nothing left to wait for."""
-    meta = obj["metadata"]
-    if not meta.get("deletionTimestamp") or meta.get("finalizers"):
-        return False
-    if (obj.get("spec") or {}).get("finalizers") and obj["kind"] == "Namespace":
-        return False
-    return not meta.get("deletionGracePeriodSeconds")
-
-
-def _propagate(meta: Json, policy: str | None) -> None:
-    if policy is None:
-        return
-    kept = [item for item in meta.get("finalizers") or [] if item not in (FOREGROUND, ORPHAN)]
-    if policy == "Foreground":
-        kept.append(FOREGROUND)
-    elif policy == "Orphan":
-        kept.append(ORPHAN)
-    if kept:
-        meta["finalizers"] = kept
-    else:
-        meta.pop("finalizers", None)
-
-
-def _mark_deleted(kind: Kind, obj: Json, asked_grace: int | None) -> bool:
-    """Mark an object as being deleted, in place; whether something must happen before it goes.
-
-    As `rest.BeforeDelete` does: a grace period may only be shortened, finalizers hold the object.
-    """
-    meta = obj["metadata"]
-    if kind.storage == "namespaces":
-        obj["status"] = {**obj.get("status", {}), "phase": "Terminating"}
-    waits = bool(meta.get("finalizers")) or (
-        kind.storage == "namespaces" and bool(obj["spec"].get("finalizers"))
-    )
-    if kind.storage == "pods":
-        running = meta.get("deletionGracePeriodSeconds")
-        if meta.get("deletionTimestamp"):
-            if not running:
-                return waits
-            if asked_grace is None or max(asked_grace, 0) >= running:
-                return True
-            seconds = grace_seconds(obj, asked_grace)
-            began = datetime.fromisoformat(meta["deletionTimestamp"].replace("Z", "+00:00"))
-            moment = began - timedelta(seconds=running - seconds)
-            meta["deletionTimestamp"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-            meta["deletionGracePeriodSeconds"] = seconds
-            return waits or seconds > 0
-        seconds = grace_seconds(obj, asked_grace)
-        meta["deletionTimestamp"] = now_text(seconds)
-        meta["deletionGracePeriodSeconds"] = seconds
-        meta["generation"] = meta.get("generation", 0) + 1
-        return waits or seconds > 0
-    if waits and not meta.get("deletionTimestamp"):
-        meta["deletionTimestamp"] = now_text()
-        meta["deletionGracePeriodSeconds"] = 0
-        if meta.get("generation"):
-            meta["generation"] += 1
-    return waits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([eE][+-]?\d+)|(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei))?")
@@ -20,8 +20,8 @@ def parse_quantity(value: Any) -> Decimal:
     digits, exponent, suffix = match.groups()
     try:
         number = Decimal(digits + (exponent or ""))
-    except InvalidOperation:
+        if suffix in _BINARY:
+            return number * 1024 ** _BINARY[suffix]
+        return number.scaleb(_DECIMAL[suffix]) if suffix else number
+    except ArithmeticError:
         raise ValueError(BAD_QUANTITY) from None
-    if suffix in _BINARY:
-        return number * 1024 ** _BINARY[suffix]
-    return number.scaleb(_DECIMAL[suffix]) if suffix else number

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .decoding import conform, parse_body
+from .deletion import DeleteOptions
 from .errors import Cause, bad_request, forbidden_field, invalid, unsupported_value
 from .kinds import Kind
-from .objects import DeleteOptions
 from .selectors import Predicate, both, match_fields, match_labels
 
 Json = dict[str, Any]

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from .decoding import conform, parse_body
+from .deletion import now_text
 from .errors import bad_request, invalid, invalid_value, not_found
 from .identity import AccountTokens, Authenticator, User
 from .kinds import Kind
-from .objects import Objects, now_text
+from .objects import Objects
 from .rbac import Attributes, Authorizer
 
 Json = dict[str, Any]

@@ -9,9 +9,17 @@ from typing import Any
 
 from .definitions import default_definition, definition_causes, prepare_definition
 from .errors import Cause, invalid_value, required, unsupported_value
-from .pods import default_pod, default_pod_spec, pod_causes, pod_spec_causes, prepare_pod
-from .selectors import selects
+from .pod_rules import pod_causes
+from .pods import default_pod, prepare_pod
 from .validation import label_1035_error
+from .workloads import (
+    default_job,
+    default_workload,
+    job_causes,
+    prepare_job,
+    prepare_workload,
+    workload_causes,
+)
 
 Json = dict[str, Any]
 
@@ -155,78 +163,6 @@ def _prepare_volume(obj: Json) -> None:
     obj["status"] = {"phase": "Pending"}
 
 
-def _default_workload(obj: Json) -> None:
-    spec = obj.setdefault("spec", {})
-    if obj["kind"] != "DaemonSet":
-        spec.setdefault("replicas", 1)
-    default_pod_spec(spec.setdefault("template", {}).setdefault("spec", {}))
-    if obj["kind"] == "Deployment":
-        rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}}
-        spec.setdefault("strategy", rolling)
-        spec.setdefault("revisionHistoryLimit", 10)
-        spec.setdefault("progressDeadlineSeconds", 600)
-
-
-def _prepare_workload(obj: Json) -> None:
-    obj["status"] = {"replicas": 0} if obj["kind"] in ("ReplicaSet", "StatefulSet") else {}
-
-
-def _under_template(causes: list[Cause]) -> list[Cause]:
-    return [Cause(f"spec.template.{cause.field}", cause.reason, cause.message) for cause in causes]
-
-
-def _workload_causes(new: Json, old: Json | None) -> list[Cause]:
-    spec, causes = new["spec"], []
-    labels = (spec["template"].get("metadata") or {}).get("labels") or {}
-    if not spec.get("selector"):
-        causes.append(required("spec.selector"))
-    elif not selects(spec["selector"], labels):
-        why = "`selector` does not match template `labels`"
-        causes.append(invalid_value("spec.template.metadata.labels", labels, why))
-    if old is not None and spec.get("selector") != old["spec"].get("selector"):
-        causes.append(invalid_value("spec.selector", spec.get("selector"), "field is immutable"))
-    if spec.get("replicas", 0) < 0:
-        causes.append(invalid_value("spec.replicas", spec["replicas"], "must be greater than or equal to 0"))
-    return causes + _under_template(pod_spec_causes(spec["template"]["spec"]))
-
-
-def _default_job(obj: Json) -> None:
-    spec = obj.setdefault("spec", {})
-    for field, value in (
-        ("parallelism", 1),
-        ("completions", 1),
-        ("backoffLimit", 6),
-        ("completionMode", "NonIndexed"),
-        ("suspend", False),
-        ("manualSelector", False),
-    ):
-        spec.setdefault(field, value)
-    default_pod_spec(spec.setdefault("template", {}).setdefault("spec", {}))
-
-
-def _prepare_job(obj: Json) -> None:
-    obj["status"] = {}
-    meta, spec = obj["metadata"], obj["spec"]
-    if not spec.get("manualSelector"):
-        uid = meta["uid"]
-        labels = spec["template"].setdefault("metadata", {}).setdefault("labels", {})
-        for prefix in ("", "batch.kubernetes.io/"):
-            labels[f"{prefix}controller-uid"] = uid
-            labels[f"{prefix}job-name"] = meta["name"]
-        spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
-
-
-def _job_causes(new: Json, old: Json | None) -> list[Cause]:
-    causes = _under_template(pod_spec_causes(new["spec"]["template"]["spec"]))
-    policy = new["spec"]["template"]["spec"].get("restartPolicy")
-    if policy == "Always":
-        choices = ["OnFailure", "Never"]
-        causes.append(unsupported_value("spec.template.spec.restartPolicy", policy, choices))
-    if old is not None and new["spec"]["template"] != old["spec"]["template"]:
-        causes.append(invalid_value("spec.template", new["spec"]["template"], "field is immutable"))
-    return causes
-
-
 def _default_secret(obj: Json) -> None:
     obj.setdefault("type", "Opaque")
     for key, value in (obj.pop("stringData", None) or {}).items():
@@ -343,7 +279,7 @@ def _clear_status(obj: Json) -> None:
     obj["status"] = {}
 
 
-_WORKLOAD = Rules(_default_workload, _prepare_workload, _workload_causes)
+_WORKLOAD = Rules(default_workload, prepare_workload, workload_causes)
 _RBAC = ".rbac.authorization.k8s.io"
 _ANY = Rules()
 
@@ -365,7 +301,7 @@ BY_STORAGE: dict[str, Rules] = {
     "replicasets.apps": _WORKLOAD,
     "statefulsets.apps": _WORKLOAD,
     "daemonsets.apps": _WORKLOAD,
-    "jobs.batch": Rules(_default_job, _prepare_job, _job_causes),
+    "jobs.batch": Rules(default_job, prepare_job, job_causes),
     "leases.coordination.k8s.io": Rules(create_on_put=True, unconditional=False),
     "ingresses.networking.k8s.io": Rules(prepare=_clear_status),
     "poddisruptionbudgets.policy": Rules(prepare=_clear_status, unconditional=False),

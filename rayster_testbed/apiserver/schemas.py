@@ -146,7 +146,11 @@ def _enum_causes(value: Any, schema: Json, path: str) -> list[Cause]:
 
 @cache
 def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(text)
+    try:
+        return re.compile(text)
+    except re.error:
+        # Go's syntax has a few forms that Python's has not: such a pattern is not enforced.
+        return re.compile("")
 
 
 def _string_causes(value: str, schema: Json, path: str) -> list[Cause]:

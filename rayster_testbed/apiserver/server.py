@@ -78,7 +78,7 @@ class Server:
         bootstrap_roles(self.objects)
         self._serve_definitions()
         self._collector = Collector(self.objects)
-        self._controllers = Controllers(self.objects)
+        self._controllers = Controllers(self.objects, tokens)
         self._tasks: list[asyncio.Task[None]] = []
         self._runner: web.ServerRunner | None = None
 

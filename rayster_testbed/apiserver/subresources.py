@@ -7,9 +7,10 @@ from typing import Any
 import orjson
 
 from .decoding import conform, parse_body
+from .deletion import DeleteOptions, now_text
 from .errors import ApiError, bad_request, conflict, invalid, required
 from .kinds import Kind
-from .objects import DeleteOptions, Objects, now_text
+from .objects import Objects
 from .requests import Call
 from .selectors import selects
 from .store import Record

@@ -323,3 +323,19 @@ async def test_token_file_is_read_again_when_it_changes(secured, client_of):
     tokens.write_text(tokens.read_text() + "fresh,newcomer,9\n")
 
     assert (await client_of("fresh")("GET", "/version")).status == 200
+
+
+async def test_token_secret_is_filled(admin, client_of, eventually):
+    secret = {
+        "metadata": {"name": "lasting", "annotations": {"kubernetes.io/service-account.name": "default"}},
+        "type": "kubernetes.io/service-account-token",
+    }
+    await admin.create("secrets", secret)
+
+    async def token():
+        found = (await admin("GET", admin.path("secrets", "lasting"))).body
+        return found.get("data", {}).get("token")
+
+    value = base64.b64decode(await eventually(token)).decode()
+    who = await client_of(value)("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
+    assert who.body["status"]["userInfo"]["username"] == f"system:serviceaccount:{admin.namespace}:default"

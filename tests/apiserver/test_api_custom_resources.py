@@ -329,3 +329,17 @@ async def test_a_definition_of_a_megabyte_is_taken(api):
 )  # fmt: skip
 def test_schema_keywords(value, schema, valid):
     assert (schemas.validate(value, schema, "spec") == []) is valid
+
+
+async def test_objects_follow_when_another_version_is_stored(api, group, thing):
+    await api.create("things", thing(), f"{group}/v1")
+    found = (await api("GET", f"{CRDS}/things.{group}")).body
+    for version in found["spec"]["versions"]:
+        version["storage"] = version["name"] == "v2"
+    assert (await api("PUT", f"{CRDS}/things.{group}", found)).status == 200
+
+    for version in ("v1", "v2"):
+        listed = await api("GET", api.path("things", group=f"{group}/{version}"))
+        assert listed.body["items"][0]["apiVersion"] == f"{group}/{version}"
+    patched = await api.patch(api.path("things", "t", f"{group}/v1"), {"spec": {"size": 2}})
+    assert (patched.status, patched.body["apiVersion"]) == (200, f"{group}/v1")
