@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 from .errors import Cause, duplicate, forbidden_field, invalid_value, required, unsupported_value
@@ -219,7 +220,30 @@ def pod_causes(new: Json, old: Json | None) -> list[Cause]:
     if deadline_before is not None and (deadline is None or deadline > deadline_before):
         why = "must be less than or equal to previous value"
         causes.append(invalid_value("spec.activeDeadlineSeconds", deadline, why))
-    return causes + pod_spec_causes(spec)
+    return causes + pod_spec_causes(spec) + _address_causes(new.get("status") or {})
+
+
+def _address_causes(status: Json) -> list[Cause]:
+    """What is wrong with the addresses in a pod's status; a lone `podIP` is read as the first of `podIPs`."""
+    pod_ips = [item.get("ip", "") for item in status.get("podIPs") or []]
+    if status.get("podIP") and pod_ips[:1] != [status["podIP"]]:
+        pod_ips = [status["podIP"]]
+    host_ips = [item.get("ip", "") for item in status.get("hostIPs") or []]
+    causes = []
+    for field, addresses in (("podIPs", pod_ips), ("hostIPs", host_ips)):
+        for index, address in enumerate(addresses):
+            if not _is_address(address):
+                why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+                causes.append(invalid_value(f"status.{field}[{index}]", address, why))
+    return causes
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text  # Go's parser takes no zones
 
 
 def _same_but_shorter(item: Json, other: Json) -> bool:

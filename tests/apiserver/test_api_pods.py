@@ -269,6 +269,36 @@ async def test_status_keeps_spec_and_takes_metadata(api, pod):
     assert answer.body["metadata"]["generation"] == 1
 
 
+HOSTILE_ADDRESS = "127.0.50.7; touch /tmp/x"
+
+
+@pytest.mark.parametrize(
+    ("status", "field"),
+    [
+        pytest.param({"podIP": HOSTILE_ADDRESS}, "status.podIPs[0]", id="podIP alone"),
+        pytest.param(
+            {"podIP": HOSTILE_ADDRESS, "podIPs": [{"ip": HOSTILE_ADDRESS}]}, "status.podIPs[0]", id="both"
+        ),
+        pytest.param(
+            {"podIP": "::1", "podIPs": [{"ip": "::1"}, {"ip": HOSTILE_ADDRESS}]},
+            "status.podIPs[1]",
+            id="second",
+        ),
+        pytest.param({"hostIPs": [{"ip": HOSTILE_ADDRESS}]}, "status.hostIPs[0]", id="host"),
+    ],
+)
+async def test_address_that_is_none_is_refused(api, pod, status, field):
+    await api.create("pods", pod())
+
+    answer = await api.patch(api.path("pods", "a/status"), {"status": status})
+
+    assert (answer.status, answer.body["reason"]) == (422, "Invalid")
+    assert (
+        f'{field}: Invalid value: "{HOSTILE_ADDRESS}": must be a valid IP address' in answer.body["message"]
+    )
+    assert "podIP" not in (await api("GET", api.path("pods", "a"))).body["status"]
+
+
 @pytest.mark.parametrize("grace", [0, 1, None], ids=["0", "1", "default"])
 async def test_unscheduled_pod_goes_at_once(api, pod, grace):
     await api.create("pods", pod())
