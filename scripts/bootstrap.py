@@ -147,6 +147,13 @@ def install_proxy(venv):
         write_launcher(venv / "bin/npm", npm)
 
 
+def quieten_lab(venv):
+    """Keep JupyterLab from asking every user at every site about Jupyter's news, which compute nodes cannot fetch."""
+    config = venv / "etc/jupyter/labconfig/page_config.json"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text('{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}\n')
+
+
 def bootstrap(venv, extras, pins, proxy):
     """Bring ``venv`` up to date; return the seconds it took, 0 when nothing had changed."""
     files = [REPOSITORY / "pyproject.toml", Path(__file__), *(NODE_FILES if proxy else [])]
@@ -159,6 +166,7 @@ def bootstrap(venv, extras, pins, proxy):
     if not has_python(venv):
         make_environment(venv)
     pip_install(venv, ["--editable", f".[{extras}]", *pins])
+    quieten_lab(venv)
     if proxy:
         install_proxy(venv)
     (venv / STAMP_NAME).write_text(wanted)
