@@ -1,8 +1,8 @@
 """How long a server takes to start: RaysterSpawner against plain KubeSpawner, one after the other in one run.
 
-`python bench/spawn.py [--quick] [--json]` starts the testbed's API server, its controllers and one cloud node on loopback and
-ends them. Timed is what the hub waits for: the spawner's hooks and `start()`, until the pod runs, with the hub's
-database in sqlite. The pods run `sleep`.
+`python bench/spawn.py [--quick] [--json]` starts the testbed's API server, its controllers and one cloud node on
+loopback and ends them. Timed is what the hub waits for: the spawner's hooks and `start()`, until the pod runs, with
+the hub's database in sqlite. The pods run `sleep`.
 """
 
 from __future__ import annotations

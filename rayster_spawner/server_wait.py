@@ -15,7 +15,7 @@ from .server_probe import server_answers
 from .spawn_errors import PodUnknown, spawn_failed
 
 # How often a waiting server is looked at (from the watch, which costs nothing), growing with the wait.
-_LOOK_SECONDS = (0.1, 2.0)
+_LOOK_SECONDS = (0.05, 2.0)
 # How often it is asked itself while its pod says that it queues.
 _ASK_SECONDS = (2.0, 20.0)
 _GROWTH = 0.05
@@ -85,7 +85,8 @@ class ServerWait(ServerOptionsSpawner):
         """Tell whether the server of ``pod`` answers at its address. No answer proves nothing."""
         if pod is None or self.server is None or self.internal_ssl:
             return False
-        if not self.get_pod_url and not self.pod_connect_ip and pod_host(pod) is None:
+        # An admin's `get_pod_url` may not expect a pod without an address either.
+        if pod_host(pod) is None and not self.pod_connect_ip:
             return False
         return await server_answers(url_path_join(self._get_pod_url(pod), self.server.base_url, "/"))
 
@@ -107,7 +108,7 @@ class ServerWait(ServerOptionsSpawner):
                     raise self._lost(pod)
                 if await self._is_up(pod, wait):
                     return self._get_pod_url(pod)
-                if reason := wait.why_hopeless(self.view(pod), self._get_pod_url(pod)):
+                if reason := wait.why_hopeless(self.view(pod)):
                     raise self._failure(reason, "server-failed")
             if time.time() > deadline:
                 raise self._failure(self._too_late(spawn_began, deadline), "timeout")
@@ -230,7 +231,7 @@ class _Wait:
             self._asked_at = time.monotonic()
         return due
 
-    def why_hopeless(self, view: PodView, url: str) -> str | None:
+    def why_hopeless(self, view: PodView) -> str | None:
         """Return why there is nothing to wait for any more, or None. The server has just not answered."""
         now = time.monotonic()
         if view.state is State.FAILED:
@@ -242,7 +243,7 @@ class _Wait:
         if view.state is State.RUNNING:
             self._running_since = self._running_since or now
             if now - self._running_since > self._patience.answer:
-                return f"The job runs, but its server does not answer at {url}."
+                return f"The job runs, but its server has not answered in {self._patience.answer} seconds."
         return None
 
     def _spread(self, bounds: tuple[float, float]) -> float:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime, timezone
 from types import SimpleNamespace
 from typing import Any
 
@@ -60,7 +61,8 @@ class RaysterSpawner(ResumedSpawn):
         """Return what the pending page says of the spawn, or None when there is none."""
         if self.mark is None or self.profile is None or self.options is None:
             return None
-        return pending_view(self.profile, self.options, self.orm_spawner.started)
+        since = datetime.fromtimestamp(self.mark.requested_at, timezone.utc)
+        return pending_view(self.profile, self.options, since)
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Tell the state of the spawn whenever it changes, and now and then that it has not, until it ends."""

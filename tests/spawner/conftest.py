@@ -470,6 +470,7 @@ async def make_spawner(api: Api, monkeypatch: pytest.MonkeyPatch) -> Callable[..
             escaped_name=user,
             groups=[SimpleNamespace(name=group) for group in groups],
             settings={},
+            db=SimpleNamespace(commit=lambda: None),
         )
         defaults = {"namespace": NAMESPACE, "cmd": ["jupyterhub-singleuser"], "storage_pvc_ensure": False}
         spawner = RaysterSpawner(_mock=True, user=fake, hub=hub, **{**defaults, **traits})
