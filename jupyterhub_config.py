@@ -87,6 +87,9 @@ def configure_machine():
         c.ConfigurableHTTPProxy.should_start = False
         # It keeps its routes while the hub is away, so that users go on working.
         c.JupyterHub.cleanup_proxy = False
+        # A proxy that was restarted knows no servers: the hub looks this often and adds what is missing. Its default
+        # of 5 min would keep everybody out for as long; the chart has 60 s. The hub's own redirects last for 14 s.
+        c.JupyterHub.last_activity_interval = 10
 
     c.KubeSpawner.namespace = os.environ.get("RAYSTER_NAMESPACE", "rayster")
     c.KubeSpawner.cmd = ["jupyterhub-singleuser"]
