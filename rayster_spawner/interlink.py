@@ -4,6 +4,7 @@ Sources: interLink 0.6.2 (`pkg/virtualkubelet/virtualkubelet.go`), interlink-slu
 and the kubelet's own names. No other module spells one of these strings.
 """
 
+import ipaddress
 import re
 import shlex
 from typing import Final
@@ -17,7 +18,6 @@ NOT_READY_TAINT: Final = "node.kubernetes.io/not-ready"
 UNREACHABLE_TAINT: Final = "node.kubernetes.io/unreachable"
 
 # What the SLURM and HTCondor plugins read. Every value is pasted into a shell script at the site.
-SLURM_PREFIX: Final = "slurm-job.vk.io/"
 FLAGS: Final = "slurm-job.vk.io/flags"
 PRE_EXEC: Final = "slurm-job.vk.io/pre-exec"
 APPTAINER_MOUNTS: Final = "slurm-job.vk.io/singularity-mounts"
@@ -26,14 +26,10 @@ CVMFS_PREFIX: Final = "cvmfs.vk.io/"
 FUSE_PREFIX: Final = "fuse.vk.io/"
 
 # The network between the cloud and the job.
-NETWORK_PREFIX: Final = "interlink.eu/"
-VIRTUAL_KUBELET_PREFIX: Final = "interlink.virtual-kubelet.io/"
 TUNNEL_PORTS: Final = "interlink.eu/wstunnel-extra-ports"
 TUNNEL_TIMEOUT: Final = "interlink.virtual-kubelet.io/wstunnel-timeout"
 POD_IP: Final = "interlink.eu/pod-ip"
 
-# Annotation prefixes whose values are executed or parsed at the site.
-SITE_PREFIXES: Final = (SLURM_PREFIX, NETWORK_PREFIX, VIRTUAL_KUBELET_PREFIX, CVMFS_PREFIX, FUSE_PREFIX)
 # Written from typed values only; an admin's `annotations` may not set them a second time.
 RENDERED_ANNOTATIONS: Final = frozenset(
     {FLAGS, PRE_EXEC, APPTAINER_MOUNTS, APPTAINER_OPTIONS, TUNNEL_PORTS, TUNNEL_TIMEOUT}
@@ -41,6 +37,20 @@ RENDERED_ANNOTATIONS: Final = frozenset(
 
 # Written by the virtual kubelet.
 JOB_ID_ANNOTATION: Final = "JobID"
+# Nobody else may: a command, keys, and the job that a pod has (a pod that comes with one is never submitted).
+WRITTEN_BY_INTERLINK: Final = frozenset(
+    {
+        "interlink.eu/wstunnel-client-commands",
+        "interlink.eu/wireguard-client-snippet",
+        "interlink.eu/pod-subnet",
+        JOB_ID_ANNOTATION,
+    }
+)
+# The whole domains, because every plugin has keys of its own: `slurm-job.vk.io`, `htcondor-job.vk.io`, `job.knoc.io`, …
+_SITE_DOMAIN = re.compile(r"([a-z0-9.-]+\.)?(vk\.io|knoc\.io|interlink\.[a-z0-9.-]+)", re.ASCII)
+# Of what the tunnel's server has itself; a second one makes the virtual kubelet refuse the pod.
+TUNNEL_OWN_PORTS: Final = frozenset({8080, 28080, 51820})
+TUNNEL_OWN_NAMES: Final = frozenset({"ws", "webhook", "vpn", "notebook-port"})
 SUBMITTED_REASON: Final = "Remote pod submitted"
 PROVIDER_FAILED: Final = "ProviderFailed"
 WAITING_FOR_VOLUMES_PHASE: Final = "Initializing"
@@ -105,17 +115,32 @@ IN_WORDS: Final = {
     LABEL_VALUE_PATTERN: "a Kubernetes label value: at most 63 letters, digits and ._-",
 }
 
-_SAFE_USERNAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
-
 
 def matches(pattern: str, text: str) -> bool:
     """Tell whether ``text`` as a whole is what ``pattern`` allows (a trailing newline is not)."""
     return re.fullmatch(pattern, text, re.ASCII) is not None and "\n" not in text
 
 
+def is_read_at_site(annotation: str) -> bool:
+    """Tell whether the value of this annotation is executed or parsed by interLink or one of its plugins."""
+    domain = annotation.rpartition("/")[0]
+    return _SITE_DOMAIN.fullmatch(domain) is not None
+
+
+def is_ipv4(text: str) -> bool:
+    """Tell whether ``text`` is an IPv4 address as the virtual kubelet takes it."""
+    try:
+        return str(ipaddress.IPv4Address(text)) == text
+    except ValueError:
+        return False
+
+
 def expand_username(path: str, safe_username: str) -> str:
-    """Return ``path`` with ``{username}`` replaced. Raises ValueError when the name could leave the whitelist."""
-    if not _SAFE_USERNAME.fullmatch(safe_username):
+    """Return ``path`` with ``{username}`` replaced by a user's label value, which no two users share.
+
+    Raises ValueError when the name is none: a label value has no `/` and begins and ends with a letter or a digit.
+    """
+    if not safe_username or not matches(LABEL_VALUE_PATTERN, safe_username):
         raise ValueError(f"user name {safe_username!r} is not escaped")
     return path.replace("{username}", safe_username)
 
@@ -131,17 +156,41 @@ def render_words(words: list[str]) -> str:
 
 
 def render_pre_exec(admin_text: str, home: str | None) -> str:
-    """Return the lines that run before the container: what RaySTER needs, then the admin's text verbatim.
+    """Return the lines that run in a SLURM job before the container: RaySTER's, then the admin's text verbatim.
 
     ``APPTAINERENV_X`` (Apptainer) and ``SINGULARITYENV_X`` (SingularityCE) reach a container that is started with a
     clean environment. `--env` would not do: it splits values at commas, and node lists have some. ``home`` is made,
     because all jobs of a site run as one account and nobody else makes a directory for a new user.
+
+    The text has lines of its own: the virtual kubelet puts a script in front of it that need not end one, and some
+    plugin versions put the job's command behind it on the same line.
     """
     lines = [
+        "",
         f"for name in {' '.join(JOB_ENVIRONMENT)}; do",
         '  if [ -n "${!name:-}" ]; then export "APPTAINERENV_$name=${!name}" "SINGULARITYENV_$name=${!name}"; fi',
         "done",
+        *_making_home(home),
+        _ending_its_line(admin_text),
     ]
-    if home:
-        lines.append(f"mkdir -p -m 700 -- {shlex.quote(home)}")
-    return "\n".join(lines) + "\n" + admin_text
+    return "\n".join(lines)
+
+
+def render_command_prefix(admin_text: str, home: str | None) -> str:
+    """Return what stands in front of the container's command in an HTCondor job; an empty text when nothing must.
+
+    The HTCondor plugin pastes it as words of one command line (`runCtn notebook … singularity exec …`), where lines
+    of their own would end the command; so all lines are the script of one `bash -c` that goes on with the command.
+    """
+    if not (admin_text or home):
+        return ""
+    lines = [*_making_home(home), _ending_its_line(admin_text) + 'exec "$@"']
+    return f"bash -c {shlex.quote(chr(10).join(lines))} pre-exec"
+
+
+def _making_home(home: str | None) -> list[str]:
+    return [f"mkdir -p -m 700 -- {shlex.quote(home)}"] if home else []
+
+
+def _ending_its_line(text: str) -> str:
+    return text if text.endswith("\n") or not text else text + "\n"

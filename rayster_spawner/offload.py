@@ -6,11 +6,11 @@ into a shell script, so whatever is left is either written here from typed value
 """
 
 import copy
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from . import interlink
+from .offload_checks import what_stands_in_the_way
 from .options import ServerOptions
 from .profiles import HomeDirectory, Profile, Toleration
 from .quantities import format_number, slurm_time
@@ -25,26 +25,26 @@ NOTEBOOK_CONTAINER = "notebook"
 USERNAME_LABEL = "hub.jupyter.org/username"
 # The chart's privileged firewall for cloud metadata; a batch node has neither the privilege nor the metadata.
 CHART_INIT_CONTAINERS = frozenset({"block-cloud-metadata"})
-# What is about cloud nodes, or what interLink would turn into `#SBATCH --uid`.
-_CLOUD_ONLY = (
-    "affinity",
-    "topologySpreadConstraints",
-    "schedulerName",
-    "securityContext",
-    "serviceAccount",
-    "serviceAccountName",
-    "imagePullSecrets",
-    "hostNetwork",
-    "hostPID",
-    "hostIPC",
-    "hostAliases",
-    "dnsConfig",
-    "dnsPolicy",
-    "nodeName",
-    "runtimeClassName",
+# What interLink reads of a pod. The rest is about cloud nodes (affinity, priority, image pull secrets, …), would become
+# `#SBATCH --uid` (security context), or would run beside the container and not in it (probes, lifecycle hooks).
+_READ_OF_POD = frozenset(
+    {"containers", "initContainers", "volumes", "nodeSelector", "tolerations"}
+    | {"activeDeadlineSeconds", "terminationGracePeriodSeconds", "hostname", "subdomain"}
 )
-_KEPT_VOLUMES = ("emptyDir", "configMap", "secret", "hostPath", "projected", "downwardAPI")
-_HOST_PATH_TYPES = ("Directory", "DirectoryOrCreate")
+_READ_OF_CONTAINER = frozenset(
+    {
+        "name",
+        "image",
+        "command",
+        "args",
+        "env",
+        "envFrom",
+        "ports",
+        "resources",
+        "volumeMounts",
+        "restartPolicy",
+    }
+)
 
 
 class OffloadError(ValueError):
@@ -79,9 +79,10 @@ def offload(pod: Pod, profile: Profile, options: ServerOptions) -> Pod:
         pod["spec"]["activeDeadlineSeconds"] = 60 * options.walltime_minutes
     if profile.is_offloaded:
         _make_portable(pod, profile)
-        _set_bind_address(notebook, profile)
+        _set_bind_address(_notebook(pod), profile)
+        _set_root_directory(pod, profile)
         _set_job_annotations(pod, profile, options)
-        errors = list(_what_stands_in_the_way(pod, profile))
+        errors = list(what_stands_in_the_way(pod, profile))
         if errors:
             raise OffloadError(errors)
     return pod
@@ -185,15 +186,17 @@ def toleration_manifest(toleration: Toleration) -> dict[str, Any]:
 
 def _make_portable(pod: Pod, profile: Profile) -> None:
     """Take out what a virtual node drops, misreads or must not be given."""
-    spec = pod["spec"]
-    for field in _CLOUD_ONLY:
-        spec.pop(field, None)
+    spec = pod["spec"] = {field: value for field, value in pod["spec"].items() if field in _READ_OF_POD}
     spec["restartPolicy"] = "Never"
     spec["automountServiceAccountToken"] = False
     spec["enableServiceLinks"] = False
-    kept_init = [c for c in spec.get("initContainers") or [] if c.get("name") not in CHART_INIT_CONTAINERS]
-    spec["initContainers"] = kept_init
-    if not kept_init:
+    for kind in ("initContainers", "containers"):
+        spec[kind] = [
+            {field: value for field, value in container.items() if field in _READ_OF_CONTAINER}
+            for container in spec.get(kind) or []
+            if container.get("name") not in CHART_INIT_CONTAINERS
+        ]
+    if not spec["initContainers"]:
         del spec["initContainers"]
     # One claim makes the plugin drop every mount of the container, in silence.
     claims = {
@@ -206,9 +209,6 @@ def _make_portable(pod: Pod, profile: Profile) -> None:
         container["volumeMounts"] = [
             mount for mount in container.get("volumeMounts") or [] if mount["name"] not in claims
         ]
-        # interLink ignores both; a job starts where its home is.
-        container.pop("workingDir", None)
-        container.pop("securityContext", None)
     notebook = _notebook(pod)
     site_volumes = [(cvmfs.name, cvmfs.mount_path) for cvmfs in profile.cvmfs]
     site_volumes += [(fuse.name, fuse.mount_path) for fuse in profile.fuse]
@@ -239,17 +239,26 @@ def _set_bind_address(notebook: Pod, profile: Profile) -> None:
             entry["value"] = urlunsplit((url.scheme, host, url.path, url.query, url.fragment))
 
 
+def _set_root_directory(pod: Pod, profile: Profile) -> None:
+    # The HTCondor plugin's commands find their files in the directory that the job starts in; `--pwd` would leave it.
+    if profile.scheduler == "htcondor" and (home := _home(profile, _user(pod))):
+        notebook = _notebook(pod)
+        if not any(entry["name"] == "JUPYTERHUB_ROOT_DIR" for entry in notebook.get("env") or []):
+            _set_environment(notebook, {"JUPYTERHUB_ROOT_DIR": home})
+
+
 def _set_job_annotations(pod: Pod, profile: Profile, options: ServerOptions) -> None:
     annotations = pod["metadata"]["annotations"]
     for key in list(annotations):
         # Whatever else put them there (a chart value, a hook): these are written from typed values, or not at all.
-        if key in interlink.RENDERED_ANNOTATIONS or key.startswith(
-            (interlink.CVMFS_PREFIX, interlink.FUSE_PREFIX)
+        if (
+            key in interlink.RENDERED_ANNOTATIONS
+            or key in interlink.WRITTEN_BY_INTERLINK
+            or key.startswith((interlink.CVMFS_PREFIX, interlink.FUSE_PREFIX))
         ):
             del annotations[key]
-    user = pod["metadata"]["labels"].get(USERNAME_LABEL, "")
     if profile.is_batch:
-        annotations.update(_batch_annotations(profile, options, user))
+        annotations.update(_batch_annotations(profile, options, _user(pod)))
     for cvmfs in profile.cvmfs:
         annotations[interlink.CVMFS_PREFIX + cvmfs.name] = "true"
     for fuse in profile.fuse:
@@ -264,77 +273,44 @@ def _set_job_annotations(pod: Pod, profile: Profile, options: ServerOptions) -> 
 
 
 def _batch_annotations(profile: Profile, options: ServerOptions, user: str) -> dict[str, str]:
-    try:
-        binds = [
-            word
-            for mount in profile.mounts
-            for word in ("--bind", _bind(mount.source, mount.target, mount.read_only, user))
-        ]
-        home = (
-            interlink.expand_username(profile.home.path, user)
-            if isinstance(profile.home, HomeDirectory)
-            else None
-        )
-    except ValueError as error:
-        raise OffloadError([str(error)]) from None
-    words = [*profile.apptainer_options, *(["--home", home, "--pwd", home] if home else [])]
-    annotations = {interlink.PRE_EXEC: interlink.render_pre_exec(profile.pre_exec, home)}
+    home = _home(profile, user)
+    binds = [
+        word
+        for mount in profile.mounts
+        for word in ("--bind", _bind(mount.source, mount.target, mount.read_only, user))
+    ]
+    words = [*profile.apptainer_options, *(["--home", home] if home else [])]
     if profile.scheduler == "slurm":
-        annotations[interlink.FLAGS] = interlink.render_flags(sbatch_flags(profile, options))
-        annotations[interlink.APPTAINER_MOUNTS] = interlink.render_words(binds)
+        annotations = {
+            interlink.FLAGS: interlink.render_flags(sbatch_flags(profile, options)),
+            interlink.APPTAINER_MOUNTS: interlink.render_words(binds),
+            interlink.APPTAINER_OPTIONS: interlink.render_words([*words, *(["--pwd", home] if home else [])]),
+            interlink.PRE_EXEC: interlink.render_pre_exec(profile.pre_exec, home),
+        }
     else:
-        # interLink's HTCondor plugin reads options only.
-        words = binds + words
-    annotations[interlink.APPTAINER_OPTIONS] = interlink.render_words(words)
+        # interLink's HTCondor plugin reads no binds but those among the options.
+        annotations = {
+            interlink.APPTAINER_OPTIONS: interlink.render_words(binds + words),
+            interlink.PRE_EXEC: interlink.render_command_prefix(profile.pre_exec, home),
+        }
     return {key: value for key, value in annotations.items() if value}
 
 
+def _user(pod: Pod) -> str:
+    return pod["metadata"]["labels"].get(USERNAME_LABEL, "")
+
+
+def _home(profile: Profile, user: str) -> str | None:
+    return _for_user(profile.home.path, user) if isinstance(profile.home, HomeDirectory) else None
+
+
+def _for_user(path: str, user: str) -> str:
+    try:
+        return interlink.expand_username(path, user) if "{username}" in path else path
+    except ValueError as error:
+        raise OffloadError([str(error)]) from None
+
+
 def _bind(source: str, target: str | None, read_only: bool, user: str) -> str:
-    source = interlink.expand_username(source, user) if "{username}" in source else source
+    source = _for_user(source, user)
     return f"{source}:{target or source}" + (":ro" if read_only else "")
-
-
-def _what_stands_in_the_way(pod: Pod, profile: Profile) -> Iterator[str]:
-    """Yield what the site cannot do or must not see, whoever put it into the pod."""
-    spec = pod["spec"]
-    for container in _containers(pod):
-        yield from _container_errors(container, profile)
-    for volume in spec.get("volumes") or []:
-        name, kinds = volume["name"], [kind for kind in volume if kind != "name" and volume[kind] is not None]
-        yield from (
-            f"volume {name}: a virtual node cannot mount {kind}"
-            for kind in kinds
-            if kind not in _KEPT_VOLUMES
-        )
-        if host_path := volume.get("hostPath"):
-            if not interlink.matches(interlink.PATH_PATTERN, host_path.get("path", "")):
-                yield f"volume {name}: path {shown(host_path.get('path'))} is unsafe in the site's shell"
-            if host_path.get("type") not in _HOST_PATH_TYPES:
-                yield f"volume {name}: hostPath.type must be {' or '.join(_HOST_PATH_TYPES)}"
-    for key, value in pod["metadata"]["annotations"].items():
-        if key in interlink.RENDERED_ANNOTATIONS or key.startswith(interlink.FUSE_PREFIX):
-            continue
-        if key.startswith(interlink.SITE_PREFIXES) and not interlink.matches(
-            interlink.ANNOTATION_VALUE_PATTERN, value
-        ):
-            yield f"annotation {key}: {shown(value)} is unsafe in the site's shell"
-
-
-def _container_errors(container: Pod, profile: Profile) -> Iterator[str]:
-    name = container["name"]
-    image = container.get("image") or ""
-    pattern = interlink.SIF_PATTERN if image.startswith("/") else interlink.IMAGE_PATTERN
-    if not interlink.matches(pattern, image):
-        yield f"container {name}: image {shown(image)} is unsafe in the site's shell"
-    for mount in container.get("volumeMounts") or []:
-        if not interlink.matches(interlink.PATH_PATTERN, mount["mountPath"]):
-            yield f"container {name}: mount path {shown(mount['mountPath'])} is unsafe in the site's shell"
-        if mount.get("subPath") or mount.get("subPathExpr"):
-            yield f"container {name}: mount {mount['mountPath']} uses subPath, which interLink misreads"
-    if container.get("envFrom"):
-        yield f"container {name}: envFrom is not possible at a site; give literal values"
-    for entry in container.get("env") or []:
-        if not interlink.matches(interlink.ENV_NAME_PATTERN, entry["name"]):
-            yield f"container {name}: variable name {shown(entry['name'])} is unsafe in the site's shell"
-        if entry.get("valueFrom") is not None:
-            yield f"container {name}: variable {shown(entry['name'])} is a reference; give a literal value"

@@ -1,6 +1,5 @@
 """What single fields cannot tell: combinations of settings that no site can do. Pure; every mistake at once."""
 
-import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -43,6 +42,10 @@ _FIELD_OF_ANNOTATION = {
     interlink.TUNNEL_TIMEOUT: "network.tunnel_timeout_seconds",
 }
 _HUB_ENVIRONMENT = ("JUPYTERHUB_", "JPY_")
+_HUB_ANNOTATIONS = ("hub.jupyter.org/", "rayster.dev/")
+# Kubernetes refuses a pod with more annotations than 256 KiB; the hub's and the tunnel's own need room, too.
+MAX_ANNOTATION_BYTES = 192 * 2**10
+MAX_ENVIRONMENT_BYTES = 256 * 2**10
 
 
 class Mistake(NamedTuple):
@@ -165,7 +168,19 @@ def _tunnel_settings_need_a_tunnel(p: Any) -> Iterator[Mistake]:
                 yield Mistake(("network", name), getattr(p.network, name), "needs network.mode: site")
 
 
-@_needs("site", "home")
+@_needs("network")
+def _tunnel_ports_differ(p: Any) -> Iterator[Mistake]:
+    ports, names = set(interlink.TUNNEL_OWN_PORTS), set(interlink.TUNNEL_OWN_NAMES)
+    for n, port in enumerate(p.network.tunnel_ports):
+        for field, value, taken in (("port", port.port, ports), ("name", port.name, names)):
+            if value in taken:
+                yield Mistake(
+                    ("network", "tunnel_ports", n, field), value, "is taken by another port of the tunnel"
+                )
+            taken.add(value)
+
+
+@_needs("site", "home", "scheduler")
 def _home_is_where_the_job_is(p: Any) -> Iterator[Mistake]:
     if p.site != "cloud" and p.home == "pvc":
         yield Mistake(
@@ -173,6 +188,8 @@ def _home_is_where_the_job_is(p: Any) -> Iterator[Mistake]:
         )
     if p.site == "cloud" and p.home not in (None, "pvc"):
         yield Mistake(("home",), "…", "must be pvc for the site cloud")
+    elif p.scheduler == "none" and p.home not in (None, "pvc"):
+        yield Mistake(("home",), "…", "a path is for batch systems (scheduler slurm or htcondor)")
 
 
 @_needs("images", "scheduler")
@@ -193,6 +210,25 @@ def _images_can_be_told_apart(p: Any) -> Iterator[Mistake]:
     marked = [n for n, image in enumerate(p.images) if image.default]
     for n in marked[1:]:
         yield Mistake(("images", n, "default"), True, "only one image can be the default")
+
+
+@_needs("images", "scheduler")
+def _htcondor_images_stay_in_containers(p: Any) -> Iterator[Mistake]:
+    # interLink's plugin takes any image with this word in its name for a command to run without a container.
+    for n, image in enumerate(p.images):
+        if p.scheduler == "htcondor" and "host" in image.image:
+            yield Mistake(
+                ("images", n, "image"), image.image, "must not hold the word host for the scheduler htcondor"
+            )
+
+
+@_needs("scheduler", "cpu")
+def _cores_are_countable(p: Any) -> Iterator[Mistake]:
+    if p.scheduler == "none":
+        for name in ("min", "max", "default"):
+            value = getattr(p.cpu, name)
+            if round(value, 3) != value:
+                yield Mistake(("cpu", name), value, "must have at most three decimals")
 
 
 @_needs("slurm")
@@ -255,25 +291,45 @@ def _virtual_nodes_run_no_linux(p: Any) -> Iterator[Mistake]:
 @_needs("annotations")
 def _annotations_are_safe(p: Any) -> Iterator[Mistake]:
     for key, value in p.annotations.items():
-        path = ("annotations", key)
-        if field := _FIELD_OF_ANNOTATION.get(key):
-            yield Mistake(path, value, f"is written by RaySTER; use {field}")
-        elif key.startswith((interlink.CVMFS_PREFIX, interlink.FUSE_PREFIX)):
-            yield Mistake(path, value, "is written by RaySTER; use cvmfs or fuse")
-        elif key == interlink.POD_IP and not _is_ipv4(value):
-            yield Mistake(path, value, "must be an IPv4 address")
-        elif key.startswith(interlink.SITE_PREFIXES) and not interlink.matches(
-            interlink.ANNOTATION_VALUE_PATTERN, value
-        ):
-            yield Mistake(
-                path,
-                value,
-                "is run by the site's shell; only words of letters, digits and ._,:/@%+=- are safe",
-            )
+        if reason := _why_not_annotation(key, value):
+            yield Mistake(("annotations", key), value, reason)
 
 
-def _is_ipv4(text: str) -> bool:
-    try:
-        return str(ipaddress.IPv4Address(text)) == text
-    except ValueError:
-        return False
+def _why_not_annotation(key: str, value: str) -> str | None:
+    if field := _FIELD_OF_ANNOTATION.get(key):
+        return f"is written by RaySTER; use {field}"
+    if key.startswith((interlink.CVMFS_PREFIX, interlink.FUSE_PREFIX)):
+        return "is written by RaySTER; use cvmfs or fuse"
+    if key in interlink.WRITTEN_BY_INTERLINK:
+        return "is written by interLink"
+    if key.startswith(_HUB_ANNOTATIONS):
+        return "is written by the hub"
+    if key == interlink.POD_IP and not interlink.is_ipv4(value):
+        return "must be an IPv4 address"
+    if interlink.is_read_at_site(key) and not interlink.matches(interlink.ANNOTATION_VALUE_PATTERN, value):
+        return "is run by the site's shell; only words of letters, digits and ._,:/@%+=- are safe"
+    return None
+
+
+@_needs("annotations", "pre_exec", "fuse")
+def _annotations_fit_into_a_pod(p: Any) -> Iterator[Mistake]:
+    texts = {"pre_exec": p.pre_exec, "fuse": "".join(volume.script for volume in p.fuse)}
+    texts["annotations"] = "".join(map("".join, p.annotations.items()))
+    sizes = {field: len(text.encode()) for field, text in texts.items()}
+    if sum(sizes.values()) > MAX_ANNOTATION_BYTES:
+        largest = max(sizes, key=lambda field: sizes[field])
+        yield Mistake(
+            (largest,),
+            "…",
+            f"is too long: with {_and(f for f in texts if f != largest)} at most {MAX_ANNOTATION_BYTES} bytes",
+        )
+
+
+@_needs("environment")
+def _environment_fits_into_a_pod(p: Any) -> Iterator[Mistake]:
+    if len("".join(map("".join, p.environment.items())).encode()) > MAX_ENVIRONMENT_BYTES:
+        yield Mistake(("environment",), "…", f"is too long: at most {MAX_ENVIRONMENT_BYTES} bytes in all")
+
+
+def _and(words: Iterable[str]) -> str:
+    return " and ".join(words)

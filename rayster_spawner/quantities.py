@@ -83,5 +83,5 @@ def slurm_time(walltime_minutes: int) -> str:
 
 
 def format_number(number: float) -> str:
-    """Return ``number`` without a trailing ``.0``: ``4``, ``0.5``."""
-    return f"{number:g}" if number != int(number) else str(int(number))
+    """Return ``number`` with at most three decimals and no more than it needs: ``4``, ``0.5``."""
+    return f"{number:.3f}".rstrip("0").rstrip(".")

@@ -1,6 +1,9 @@
 """Pods translated for a site: what a virtual node needs is there, and nothing that it drops or misreads."""
 
 import copy
+import os
+import shlex
+import subprocess
 
 import pytest
 
@@ -114,9 +117,18 @@ def test_mounts_home_and_options_reach_the_container_runtime(chart_pod):
     assert pre_exec.endswith("\nmkdir -p -m 700 -- /home/rayster/ada\nmodule load cuda\n")
 
 
-def test_a_user_name_that_is_not_escaped_never_becomes_a_path(chart_pod):
+@pytest.mark.parametrize("user", ["ada.lovelace", "ada_l", "Ada", "a", "a-b---7e18f737"])
+def test_every_label_that_kubespawner_gives_a_user_is_a_home(chart_pod, user):
     pod = chart_pod()
-    pod["metadata"]["labels"]["hub.jupyter.org/username"] = "../root"
+    pod["metadata"]["labels"]["hub.jupyter.org/username"] = user
+    result = offloaded(pod, home={"path": "/home/{username}"})
+    assert f"--home /home/{user} " in annotations(result)[interlink.APPTAINER_OPTIONS]
+
+
+@pytest.mark.parametrize("user", ["../root", "..", ".", "", "a/b", "a\n", "$(id)", "-a", "a b", "é"])
+def test_a_user_name_that_is_not_escaped_never_becomes_a_path(chart_pod, user):
+    pod = chart_pod()
+    pod["metadata"]["labels"]["hub.jupyter.org/username"] = user
     with pytest.raises(OffloadError, match="not escaped"):
         offloaded(pod, home={"path": "/home/{username}"})
 
@@ -137,6 +149,44 @@ def test_htcondor_reads_requests_and_options_only(chart_pod):
         {"name": "cvmfs", "mountPath": "/cvmfs"},
         {"name": "minio", "mountPath": "/s3"},
     ]
+
+
+def run_in_bash(script, **environment):
+    return subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, timeout=30, env={"PATH": os.environ["PATH"], **environment}
+    ).stdout.splitlines()  # fmt: skip
+
+
+JOB_SCRIPT = 'echo job "$APPTAINERENV_SLURM_JOB_NODELIST"'
+
+
+@pytest.mark.parametrize("admins", ["", "export A=admin", "export A=admin\n"])
+@pytest.mark.parametrize(
+    "before,between", [("", "\n"), ("", " "), ("cat <<'EOFMESH' >/dev/null\nx\nEOFMESH", "\n")],
+    ids=["own-line", "same-line", "after-a-mesh-script-without-a-last-newline"],
+)  # fmt: skip
+def test_lines_before_the_container_fit_every_place_a_plugin_puts_them(admins, before, between):
+    pre_exec = interlink.render_pre_exec(admins, None)
+    script = f"{before}{pre_exec}{between}bash -c {shlex.quote(JOB_SCRIPT)}; echo $A"
+    said = run_in_bash(script, SLURM_JOB_NODELIST="n[1-2],n5")
+    assert said == ["job n[1-2],n5", "admin" if admins else ""]
+
+
+def test_lines_before_an_htcondor_container_are_words_of_its_command(tmp_path):
+    home = tmp_path / "ada"
+    prefix = interlink.render_command_prefix("export A='it is'\n# done", str(home))
+    script = f'runCtn() {{ shift; ( "$@" ); }}\nrunCtn notebook {prefix} bash -c \'echo "$A"\' x'
+    assert run_in_bash(script) == ["it is"]
+    assert home.stat().st_mode & 0o777 == 0o700
+    assert interlink.render_command_prefix("", None) == ""
+
+
+def test_an_htcondor_server_has_a_home_without_leaving_the_jobs_directory(chart_pod):
+    pod = offloaded(
+        chart_pod(), scheduler="htcondor", slurm=None, gpu=None, home={"path": "/home/{username}"}
+    )
+    assert annotations(pod)[interlink.APPTAINER_OPTIONS] == "--home /home/ada"
+    assert environment(pod)["JUPYTERHUB_ROOT_DIR"] == "/home/ada"
 
 
 @pytest.mark.parametrize(
@@ -212,6 +262,11 @@ def test_what_the_site_would_run_or_misread_is_refused(chart_pod, change, reason
         ({"hostPath": {"path": "/mnt"}}, "hostPath.type"),
         ({"nfs": {"server": "x", "path": "/"}}, "cannot mount nfs"),
         ({"csi": {"driver": "x"}}, "cannot mount csi"),
+        ({"downwardAPI": {"items": []}}, "cannot mount downwardAPI"),
+        (
+            {"projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}},
+            "must not leave the cluster",
+        ),
     ],
 )
 def test_volumes_that_a_virtual_node_cannot_mount_are_refused(chart_pod, volume, reason):
@@ -228,6 +283,46 @@ def test_an_unsafe_sidecar_or_annotation_from_the_chart_is_refused(chart_pod):
     with pytest.raises(OffloadError) as caught:
         offloaded(pod)
     assert len(caught.value.errors) == 2
+
+
+@pytest.mark.parametrize(
+    "key", ["job.vk.io/options", "htcondor-job.knoc.io/image-root", "interlink.eu/pod-ip"]
+)
+def test_annotations_of_every_plugin_pass_a_whitelist(chart_pod, key):
+    pod = chart_pod()
+    pod["metadata"]["annotations"][key] = "127.0.0.1; id"
+    with pytest.raises(OffloadError, match=key):
+        offloaded(pod)
+
+
+@pytest.mark.parametrize("key", ["JobID", "interlink.eu/wstunnel-client-commands"])
+def test_what_interlink_writes_itself_does_not_come_with_the_pod(chart_pod, key):
+    pod = chart_pod()
+    pod["metadata"]["annotations"][key] = "17"
+    assert key not in annotations(offloaded(pod))
+
+
+def test_what_would_run_beside_the_container_is_gone(chart_pod):
+    hook = {"exec": {"command": ["sh", "-c", "$(id)"]}}
+    pod = chart_pod(lifecycle={"postStart": hook}, livenessProbe=hook, stdin=True)
+    pod["spec"].update(priorityClassName="high", readinessGates=[{"conditionType": "x"}])
+    spec = offloaded(pod)["spec"]
+    assert not {"lifecycle", "livenessProbe", "stdin"} & set(spec["containers"][0])
+    assert not {"priorityClassName", "readinessGates"} & set(spec)
+
+
+def test_an_init_container_that_never_ends_is_refused(chart_pod):
+    pod = chart_pod()
+    pod["spec"]["initContainers"].append({"name": "proxy", "image": "x", "restartPolicy": "Always"})
+    with pytest.raises(OffloadError, match="would never let the others start"):
+        offloaded(pod)
+
+
+def test_htcondor_pastes_arguments_so_they_pass_a_whitelist(chart_pod):
+    with pytest.raises(OffloadError, match="argument '--x=\\$\\(id\\)' is unsafe"):
+        offloaded(
+            chart_pod(args=["jupyterhub-singleuser", "--x=$(id)"]), scheduler="htcondor", slurm=None, gpu=None
+        )
 
 
 def test_a_sidecar_before_the_notebook_is_not_taken_for_it(chart_pod):
@@ -255,7 +350,7 @@ def test_a_cloud_pod_keeps_what_the_chart_gave_it(chart_pod):
     ):
         assert spec[kept] == before[kept]
     assert spec["nodeSelector"] == {"hub.jupyter.org/node-purpose": "user", "disk": "ssd"}
-    assert not any(key.startswith(interlink.SITE_PREFIXES) for key in annotations(pod))
+    assert not any(interlink.is_read_at_site(key) for key in annotations(pod))
     assert annotations(pod)["note"] == "{c}"
     assert environment(pod)["A"] == "{b}"
     assert spec["containers"][0]["resources"]["limits"] == {"cpu": "4", "memory": "4096Mi"}
