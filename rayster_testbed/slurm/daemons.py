@@ -39,6 +39,11 @@ class Daemon:
         """Return None while the daemon runs, else its exit code."""
         return self._process.poll() if self._process else 0
 
+    def ask_to_end(self) -> None:
+        """Send SIGTERM, so that several daemons can end at the same time; `stop` waits for each."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
     def stop(self, timeout_seconds: float = 10) -> None:
         """End the daemon with SIGTERM, and with SIGKILL when that does not help in time."""
         if self._process is None or self._process.poll() is not None:

@@ -139,6 +139,9 @@ class Supervisor:
 
     def stop(self) -> None:
         """End the daemons; running jobs go on under their slurmstepd and are taken up at the next start."""
+        # The nodes together; then the controller and munged, which the nodes still talk to while they end.
+        for daemon in self.daemons[2:]:
+            daemon.ask_to_end()
         for daemon in reversed(self.daemons):
             daemon.stop()
 

@@ -204,10 +204,11 @@ def test_cancelling_a_running_job_gives_its_processes_time_to_end(batch_system: 
     batch_system.call("scancel", job_id)
     batch_system.wait_for(job_id, "CA")
     assert "bye" in batch_system.output(job_id)
-    done = batch_system.call(
-        "squeue", "-h", "-a", "--states=all", "-O", "exit_code,StateCompact", "-j", job_id
+    words = ("squeue", "-h", "-a", "--states=all", "-O", "exit_code,StateCompact", "-j", job_id)
+    # SLURM says CA a moment before it has heard how the processes ended.
+    helpers.wait_until(
+        lambda: batch_system.call(*words).stdout.split() == ["15", "CA"], what="ended by signal 15"
     )
-    assert done.stdout.split() == ["15", "CA"]
 
 
 def test_processes_that_ignore_sigterm_are_killed(batch_system: Any, helpers: Any) -> None:
