@@ -10,6 +10,8 @@ import typer
 import yaml
 
 COMMANDS_GROUP = "rayster.commands"
+# What `render` takes from the extra `hub`.
+_HUB_PACKAGES = ("kubespawner", "kubernetes_asyncio", "jupyterhub")
 
 app = typer.Typer(
     name="rayster",
@@ -70,14 +72,14 @@ def render(
 ) -> None:
     """Print the pod that a server of a profile would be, as YAML.
 
-    Exit status 2 when the options are wrong, with one line per field: `field: value: reason`.
+    Exit status 2 when the options are wrong, with one line per field: `field: value: reason`; 1 when FILE is.
     """
     from .offload import OffloadError
     from .options import OptionsError
     from .profile_files import ProfilesError, load_profiles
     from .render import render_pod
 
-    options: dict[str, object] = {}
+    options: dict[str, object] = {"profile": profile}
     for text in option:
         name, _, value = text.partition("=")
         # An option that is given twice stays a list, which no option may be.
@@ -86,7 +88,7 @@ def render(
         profiles = load_profiles(file)
         manifest = render_pod(
             profiles,
-            {"profile": profile, **options},
+            options,
             user=user,
             groups=None if groups is None else [group for group in groups.split(",") if group],
         )
@@ -94,8 +96,17 @@ def render(
         for line in error.errors:
             typer.echo(str(line), err=True)
         raise typer.Exit(2) from None
-    except (OffloadError, ProfilesError) as error:
+    except OffloadError as error:
+        for text in error.errors:
+            typer.echo(f"profile: {profile}: {text}", err=True)
+        raise typer.Exit(2) from None
+    except ProfilesError as error:
         typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _HUB_PACKAGES:
+            raise
+        typer.echo(_needs_more("render", "hub"), err=True)
         raise typer.Exit(1) from None
     typer.echo(
         yaml.dump(manifest, Dumper=_BlockText, sort_keys=False, allow_unicode=True, width=110), nl=False
@@ -121,16 +132,24 @@ def main() -> None:
             app.add_typer(entry.load(), name=entry.name)
         except ModuleNotFoundError as error:
             # A room whose extra is not installed; its command says what to install.
-            app.command(entry.name, help=f"Not installed: needs {error.name}.")(_missing(entry.name))
+            any_words = {"allow_extra_args": True, "ignore_unknown_options": True}
+            command = app.command(
+                entry.name, help=f"Not installed: needs {error.name}.", context_settings=any_words
+            )
+            command(_missing(entry.name))
     app()
 
 
 def _missing(name: str) -> Callable[[], None]:
     def explain() -> None:
-        typer.echo(f"rayster {name} needs more packages: pip install 'rayster[{name}]'", err=True)
+        typer.echo(_needs_more(name, name), err=True)
         sys.exit(1)
 
     return explain
+
+
+def _needs_more(command: str, extra: str) -> str:
+    return f"rayster {command} needs more packages: pip install 'rayster[{extra}]'"
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ IN_WORDS: Final = {
     GRES_PATTERN: "a generic resource with its count, such as gpu:{n} or gpu:a100:{n}",
     SLURM_FLAG_PATTERN: "an sbatch option without spaces or quotes, such as --exclusive or --mail-type=END",
     APPTAINER_OPTION_PATTERN: "one word of letters, digits and ._,:/@%+=-",
-    NAME_PATTERN: "lower-case letters, digits and -, at most 40",
+    NAME_PATTERN: "lower-case letters, digits and - (not first or last), at most 40",
     NODE_NAME_PATTERN: "the name of a node: lower-case letters, digits, - and .",
     LABEL_KEY_PATTERN: "a Kubernetes label key, such as example.org/name",
     LABEL_VALUE_PATTERN: "a Kubernetes label value: at most 63 letters, digits and ._-",

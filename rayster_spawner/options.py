@@ -150,7 +150,7 @@ def parse_options(
 
 
 def _is_plain(key: str) -> bool:
-    return len(key) <= 40 and key.isascii() and key.isprintable()
+    return 0 < len(key) <= 40 and key.isascii() and key.isprintable()
 
 
 def _number(given: Any, allowed: str) -> float:
@@ -182,7 +182,7 @@ def _image(given: Any, profile: Profile) -> str:
     if given is None:
         return profile.default_image.name
     if not isinstance(given, str) or given not in names:
-        raise ValueError(f"must be one of {', '.join(names)}")
+        raise ValueError(f"must be {'one of ' if len(names) > 1 else ''}{', '.join(names)}")
     return given
 
 

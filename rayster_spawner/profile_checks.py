@@ -66,15 +66,14 @@ def refuse(mistakes: list[Mistake]) -> None:
         raise PydanticCustomError(IMPOSSIBLE, "{summary}", {"summary": summary, "mistakes": mistakes})
 
 
-def bounds_out_of_order(bounds: Any) -> list[Mistake]:
-    """Return what is out of order in ``min``, ``default``, ``max``."""
+def bounds_out_of_order(bounds: Any, written: Callable[[Any], str]) -> list[Mistake]:
+    """Return what is out of order in ``min``, ``default``, ``max``; ``written`` puts an amount as people write it."""
+    low, high = written(bounds.min), written(bounds.max)
     if bounds.min > bounds.max:
-        return [Mistake(("min",), bounds.min, f"must not be above max ({bounds.max})")]
+        return [Mistake(("min",), low, f"must not be above max ({high})")]
     if not bounds.min <= bounds.default <= bounds.max:
         return [
-            Mistake(
-                ("default",), bounds.default, f"must be between min ({bounds.min}) and max ({bounds.max})"
-            )
+            Mistake(("default",), written(bounds.default), f"must be between min ({low}) and max ({high})")
         ]
     return []
 

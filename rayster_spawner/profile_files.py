@@ -9,15 +9,16 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from . import interlink
 from .profile_checks import IMPOSSIBLE, Mistake, impossible, names_used_twice
+from .profile_words import UNIONS, reason
 from .profiles import Profile, ProfileSet
 from .text import did_you_mean, shown
 from .yaml_lines import Document, YamlMistake, read_yaml
 
 # Where a Helm values file holds the profiles.
 HELM_PATH = ("custom", "rayster")
-MAX_FILE_BYTES = 4 * 2**20
+# As much as Kubernetes keeps in one ConfigMap or Secret.
+MAX_FILE_BYTES = 2**20
 
 
 class FileMistake(NamedTuple):
@@ -63,9 +64,13 @@ def parse_profiles(text: str | bytes, file: str = "profiles") -> ProfileSet:
     try:
         document = read_yaml(text)
     except YamlMistake as error:
-        raise ProfilesError([FileMistake(file, error.line, "", "", f"is not YAML: {error}")]) from None
+        raise ProfilesError([FileMistake(file, error.line, "", "", str(error))]) from None
     prefix, content = _find_profiles(document.data)
-    profiles, found = validate_profiles(content)
+    if isinstance(content, Mapping) and not prefix and "profiles" not in content:
+        # Not a word about the other keys: a values file is full of other parts' keys.
+        profiles, found = None, list(_no_profiles(content))
+    else:
+        profiles, found = validate_profiles(content)
     mistakes = [Mistake(prefix + m.path, m.value, m.reason) for m in found]
     # Keys that stand twice elsewhere in a values file are another part's business.
     mistakes += [
@@ -109,28 +114,41 @@ def _find_profiles(data: Any) -> tuple[tuple[str, ...], Any]:
     return (), data
 
 
+def _no_profiles(content: Mapping[str, Any]) -> Iterator[Mistake]:
+    yield Mistake(("profiles",), None, "is required, at the top or under custom.rayster")
+    for key in content:
+        if close := did_you_mean(key, ["profiles"]):
+            yield Mistake((key,), None, f"is not a key here{close}")
+
+
 def _mistakes_of(details: ErrorDetails, content: Any) -> list[Mistake]:
     """Turn one error of pydantic into mistakes that say what is allowed."""
     kind, value, context = details["type"], details["input"], details.get("ctx") or {}
     path = _data_path(details["loc"], content, missing=kind == "missing")
     if kind == IMPOSSIBLE:
-        return [Mistake(path + m.path, m.value, m.reason) for m in context["mistakes"]]
+        return [
+            Mistake(path + m.path, _as_written(path + m.path, content, m.value), m.reason)
+            for m in context["mistakes"]
+        ]
     if kind == "extra_forbidden":
         known = _known_keys(path[:-1])
         close = did_you_mean(path[-1], known)
         return [Mistake(path, value, f"is not a key here; known are {', '.join(known)}{close}")]
-    if kind == "missing":
-        return [Mistake(path, None, "is required")]
-    if kind == "string_pattern_mismatch":
-        return [
-            Mistake(path, value, f"must be {interlink.IN_WORDS.get(context['pattern'], context['pattern'])}")
-        ]
-    if kind in ("model_type", "model_attributes_type", "dict_type"):
-        return [Mistake(path, value, "must be a mapping of keys to values")]
-    if kind == "value_error":
-        return [Mistake(path, value, str(context["error"]))]
-    reason = details["msg"].removeprefix("Input ").removeprefix("Value ")
-    return [Mistake(path, value, reason.replace("should be", "must be").replace("should have", "must have"))]
+    if len(path) == 3 and path[-1] in UNIONS and kind != "missing":
+        return [Mistake(path, value, UNIONS[path[-1]])]
+    return [Mistake(path, None if kind == "missing" else value, reason(kind, value, context, details["msg"]))]
+
+
+def _as_written(path: tuple[str | int, ...], content: Any, read: Any) -> Any:
+    """Return what stands at ``path`` in the file (`8Gi`) instead of what was ``read`` from it (8192)."""
+    for step in path:
+        if isinstance(content, Mapping) and step in content:
+            content = content[step]
+        elif isinstance(content, list) and isinstance(step, int) and step < len(content):
+            content = content[step]
+        else:
+            return read
+    return read if isinstance(content, (Mapping, list)) else content
 
 
 def _data_path(loc: tuple[str | int, ...], content: Any, missing: bool) -> tuple[str | int, ...]:

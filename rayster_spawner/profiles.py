@@ -12,13 +12,16 @@ from pydantic import (
     model_validator,
 )
 
-from . import interlink
+from . import interlink, profile_words
 from .profile_checks import bounds_out_of_order, impossible, names_used_twice, refuse
 from .quantities import (
     MAX_MEMORY_MIB,
     MAX_WALLTIME_MINUTES,
     MEMORY_HELP,
     WALLTIME_HELP,
+    format_memory,
+    format_number,
+    format_walltime,
     parse_memory_mib,
     parse_walltime_minutes,
 )
@@ -34,7 +37,10 @@ def _amount(parse: Any, help_text: str) -> Any:
     def convert(value: Any) -> int:
         if not isinstance(value, str):
             raise ValueError(f"must be {help_text}")
-        return parse(value)
+        amount = parse(value)
+        if amount < 1:
+            raise ValueError("must be more than 0")
+        return amount
 
     return convert
 
@@ -67,7 +73,8 @@ WalltimeMinutes = Annotated[
     _amount_schema(WALLTIME_HELP, "30m", "8h", "24:00:00"),
 ]
 Name = Annotated[str, _text(40, interlink.NAME_PATTERN)]
-Title = Annotated[str, _text(80)]
+Title = Annotated[str, _text(80, profile_words.ONE_LINE_PATTERN)]
+Member = Annotated[str, _text(255, profile_words.ONE_LINE_PATTERN)]
 LabelKey = Annotated[str, _text(317, interlink.LABEL_KEY_PATTERN)]
 LabelValue = Annotated[str, StringConstraints(strict=True, pattern=interlink.LABEL_VALUE_PATTERN)]
 NodeName = Annotated[str, _text(253, interlink.NODE_NAME_PATTERN)]
@@ -75,16 +82,23 @@ SitePath = Annotated[str, _text(500, interlink.USER_PATH_PATTERN), BeforeValidat
 ContainerPath = Annotated[str, _text(500, interlink.PATH_PATTERN), BeforeValidator(_no_parent_folder)]
 SlurmWord = Annotated[str, _text(64, interlink.SLURM_WORD_PATTERN)]
 EnvironmentName = Annotated[str, _text(128, interlink.ENV_NAME_PATTERN)]
-EnvironmentValue = Annotated[str, StringConstraints(strict=True, max_length=32768, pattern=r"^[^\x00]*$")]
+EnvironmentValue = Annotated[
+    str, StringConstraints(strict=True, max_length=32768, pattern=profile_words.NO_NUL_PATTERN)
+]
 
 
 class Bounds(Model):
     """What a user may ask for: min ≤ default ≤ max."""
 
+    @staticmethod
+    def written(amount: Any) -> str:
+        """Return an amount as people write it."""
+        return format_number(amount)
+
     @model_validator(mode="after")
     def is_ordered(self) -> "Bounds":
         """Refuse bounds that no value, or not the default, lies between."""
-        refuse(bounds_out_of_order(self))
+        refuse(bounds_out_of_order(self, self.written))
         return self
 
 
@@ -102,6 +116,11 @@ class MemoryBounds(Bounds):
     min: MemoryMib = Field(1024, json_schema_extra={"default": "1Gi"})
     max: MemoryMib
     default: MemoryMib
+
+    @staticmethod
+    def written(amount: Any) -> str:
+        """Return an amount as people write it."""
+        return format_memory(amount)
 
 
 class GpuBounds(Bounds):
@@ -123,6 +142,11 @@ class WalltimeBounds(Bounds):
     min: WalltimeMinutes = Field(10, json_schema_extra={"default": "10m"})
     max: WalltimeMinutes
     default: WalltimeMinutes
+
+    @staticmethod
+    def written(amount: Any) -> str:
+        """Return an amount as people write it."""
+        return format_walltime(amount)
 
 
 class Image(Model):
@@ -197,7 +221,7 @@ class TunnelPort(Model):
     """One more port that the tunnel opens towards the cloud."""
 
     port: int = Field(ge=1024, le=65535, strict=True)
-    name: Annotated[str, _text(15, r"^[a-z]([a-z0-9-]{0,13}[a-z0-9])?$")]
+    name: Annotated[str, _text(15, profile_words.PORT_NAME_PATTERN)]
 
 
 class Network(Model):
@@ -219,8 +243,8 @@ class Network(Model):
 class Access(Model):
     """Who may use the profile. Both lists empty: everybody."""
 
-    groups: list[Annotated[str, _text(255)]] = []
-    users: list[Annotated[str, _text(255)]] = []
+    groups: list[Member] = []
+    users: list[Member] = []
 
     def allows(self, user: str | None, groups: frozenset[str]) -> bool:
         """Tell whether a user who is in ``groups`` may use the profile."""
@@ -245,7 +269,9 @@ class Profile(Model):
 
     name: Name
     title: Title
-    description: Annotated[str, StringConstraints(strict=True, max_length=600)] = ""
+    description: Annotated[
+        str, StringConstraints(strict=True, max_length=600, pattern=profile_words.LINES_PATTERN)
+    ] = ""
     icon: Literal["cloud", "cpu", "gpu", "cluster", "grid"] = "cluster"
     site: NodeName | Annotated[dict[LabelKey, LabelValue], Field(min_length=1)] = Field(
         description="`cloud`, the name of a virtual node, or labels that choose one."
@@ -272,11 +298,9 @@ class Profile(Model):
     tolerations: list[Toleration] = Field([], max_length=50)
     node_labels: dict[LabelKey, LabelValue] = Field({}, description="More labels that the node must have.")
     annotations: dict[LabelKey, Annotated[str, StringConstraints(strict=True, max_length=8192)]] = {}
-    hub_url: Annotated[str, _text(500, r"^https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?$")] | None = (
-        Field(
-            None,
-            description="The hub as seen from the site, such as `https://hub.example.org`. Default: the hub's own.",
-        )
+    hub_url: Annotated[str, _text(500, profile_words.HUB_URL_PATTERN)] | None = Field(
+        None,
+        description="The hub as seen from the site, such as `https://hub.example.org`. Default: the hub's own.",
     )
     network: Network = Network()
     access: Access = Access()

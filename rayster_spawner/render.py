@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 from .manifests import plain
 from .offload import offload
-from .options import parse_options
+from .options import FieldError, OptionsError, parse_options
 from .profiles import Access, ProfileSet
+from .text import shown
 
 NOTEBOOK_PORT = 8888
 
@@ -18,8 +19,11 @@ def render_pod(
 ) -> dict[str, Any]:
     """Return the pod manifest of ``user``'s server with the options ``untrusted``.
 
-    ``groups`` None renders for somebody who may use the profile. Raises OptionsError and OffloadError.
+    ``groups`` None renders for somebody who may use the profile. Raises OptionsError, OffloadError, and
+    ModuleNotFoundError where KubeSpawner is not installed.
     """
+    if not user.strip():
+        raise OptionsError([FieldError("user", shown(user), "must be the name of a user")])
     if groups is None:
         profiles = profiles.model_copy(
             update={"profiles": [p.model_copy(update={"access": Access()}) for p in profiles.profiles]}

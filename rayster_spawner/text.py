@@ -10,7 +10,9 @@ def shown(value: Any) -> str:
     if isinstance(value, (dict, list, tuple, set)):
         kind = "a mapping" if isinstance(value, dict) else "a list"
         return f"{kind} of {len(value)}"
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 128:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int) and value.bit_length() > 128:
         return f"a number of {value.bit_length()} bits"
     if isinstance(value, (str, bytes)):
         value = value[: MAX_SHOWN_CHARACTERS * 2]

@@ -1,6 +1,7 @@
 """Reads YAML and remembers on which line each value stands."""
 
 import re
+from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import yaml
@@ -8,8 +9,51 @@ import yaml
 Path = tuple[str | int, ...]
 
 
+# Bounds on the time that a hostile file costs; no profiles file comes near them. Merges (`<<`) of merges multiply keys.
+MAX_NODES = 100_000
+MAX_KEYS = 20_000
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML as Helm reads it: `24:00` is text (not base 60), and `on`, `yes`, `0o7` and dates are text too."""
+    """YAML as Helm reads it: `24:00` is no number of base 60; `on`, `yes`, `0o7`, dates and all keys are text."""
+
+    def __init__(self, text: str | bytes):
+        self._nodes = 0
+        super().__init__(text)
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Return the next node. Raises a yaml.YAMLError when they become too many."""
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise yaml.MarkedYAMLError(problem=f"more than {MAX_NODES} values", problem_mark=self.get_mark())
+        return super().compose_node(parent, index)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Put merged keys into the mapping. Raises a yaml.YAMLError when they become too many."""
+        super().flatten_mapping(node)
+        if len(node.value) > MAX_KEYS:
+            raise yaml.MarkedYAMLError(
+                problem=f"a mapping of more than {MAX_KEYS} keys", problem_mark=node.start_mark
+            )
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Return a mapping with its keys as they are written."""
+        if not isinstance(node, yaml.MappingNode):  # a tag that the value does not fit
+            return super().construct_mapping(node, deep=deep)
+        self.flatten_mapping(node)
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key that is not text", problem_mark=key.start_mark)
+        return {key.value: self.construct_object(value, deep=deep) for key, value in node.value}
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return what a node stands for. Raises a yaml.YAMLError also where its tag does not fit."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, TypeError, LookupError, OverflowError) as error:
+            raise yaml.MarkedYAMLError(
+                problem=f"a value that does not fit its tag {node.tag}", problem_mark=node.start_mark
+            ) from error
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -25,7 +69,7 @@ _Loader.add_implicit_resolver(
 
 
 class YamlMistake(ValueError):
-    """The text is not YAML; ``line`` counts from 1."""
+    """The text is not one YAML document; ``line`` counts from 1."""
 
     def __init__(self, reason: str, line: int):
         super().__init__(reason)
@@ -48,19 +92,31 @@ class Document(NamedTuple):
 
 def read_yaml(text: str | bytes) -> Document:
     """Read one YAML document. Raises YamlMistake."""
+    loader = None
     try:
-        root = yaml.compose(text, Loader=_Loader)
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        if root is None:
+            return Document(None, {(): 1}, [])
         document = Document(None, {(): 1}, [])
-        if root is not None:
-            _note_lines(root, (), document, set())
-        return document._replace(data=yaml.load(text, Loader=_Loader))  # noqa: S506 - derived from SafeLoader
+        _note_lines(root, (), document, set())
+        return document._replace(data=loader.construct_document(root))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise YamlMistake(error.problem or str(error), mark.line + 1 if mark else 1) from None
+        line = mark.line + 1 if mark else 1
+        if error.problem == "but found another document":
+            raise YamlMistake("holds more than one YAML document; the second begins here", line) from None
+        raise YamlMistake(f"is not YAML: {error.problem or error}", line) from None
     except yaml.YAMLError as error:
-        raise YamlMistake(str(error).splitlines()[0], 1) from None
+        raise YamlMistake(f"is not YAML: {str(error).splitlines()[0]}", 1) from None
     except RecursionError:
-        raise YamlMistake("is nested too deeply", 1) from None
+        raise YamlMistake("is not YAML: is nested too deeply", 1) from None
+    except (ValueError, OverflowError):  # of an escape such as "\\UFFFFFFFF", which stands for no character
+        line = loader.get_mark().line + 1 if loader else 1
+        raise YamlMistake("is not YAML: an escape that stands for no character", line) from None
+    finally:
+        if loader:
+            loader.dispose()
 
 
 def _note_lines(node: yaml.Node, path: Path, document: Document, seen: set[int]) -> None:

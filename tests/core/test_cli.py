@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rayster_spawner import interlink
+from rayster_spawner.profile_files import load_profiles
+from rayster_spawner.render import render_pod
+
 SHIPPED = str(Path(__file__).parents[2] / "helm-values" / "profiles.yaml")
 
 
@@ -86,6 +90,67 @@ def test_a_profile_that_is_not_theirs_is_status_two(words, reason):
     assert result.returncode == 2
     assert result.stderr.startswith("profile: ")
     assert reason in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words,line",
+    [
+        (("--option", ""), "'': '': is not an option"),
+        (("--option", "profile=cloud"), "profile: a list of 2: is not a profile of this hub"),
+        (("--option", "image=x"), "image: 'x': must be lab"),
+        (("--option", "memory_mib=1"), "memory_mib: '1': is not an option"),
+        (("--user", ""), "user: '': must be the name of a user"),
+        (("--groups", ""), "profile: 'padova-slurm': is not one of your profiles; yours are cloud"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "=".join(value),
+)
+def test_odd_words_are_answered_by_field(words, line):
+    result = rayster("render", SHIPPED, "--profile", "padova-slurm", *words)
+    assert result.returncode == 2
+    assert result.stderr.startswith(line)
+    assert len(result.stderr.splitlines()) == 1
+
+
+HOSTILE_USERS = [
+    "ada.lovelace", "Ada_L", "-x", "../..", "{username:>300000000}", "a\nb", "$(id)", "it's", "é雪🚀", "\u202e", "a" * 500,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("user", HOSTILE_USERS)
+def test_any_user_name_gives_a_pod_that_holds_it_as_text_only(user):
+    profiles = load_profiles(SHIPPED)
+    for profile in profiles.profiles:
+        pod = render_pod(profiles, {"profile": profile.name}, user=user, groups=None)
+        annotations = pod["metadata"]["annotations"]
+        assert annotations.pop("hub.jupyter.org/username") == user
+        assert len(pod["metadata"]["name"]) <= 63
+        for unsafe in ("$(", "..", "'s", "{", "\u202e", "é"):
+            assert unsafe not in annotations.get(interlink.APPTAINER_OPTIONS, "") + pod["metadata"]["name"]
+
+
+WITHOUT_EXTRAS = """\
+import sys
+for name in ("kubespawner", "jupyterhub", "kubernetes", "kubernetes_asyncio", "tornado", "traitlets", "aiohttp", "jinja2"):
+    sys.modules[name] = None
+from rayster_spawner.cli import app
+app(sys.argv[1:])
+"""
+
+
+def rayster_without_extras(*words):
+    command = [sys.executable, "-c", WITHOUT_EXTRAS, *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_profiles_are_checked_where_only_rayster_is_installed():
+    assert rayster_without_extras("profiles", "check", SHIPPED).returncode == 0
+    assert json.loads(rayster_without_extras("profiles", "schema").stdout)
+
+
+def test_rendering_says_what_to_install():
+    result = rayster_without_extras("render", SHIPPED, "--profile", "cloud")
+    assert result.returncode == 1
+    assert result.stderr == "rayster render needs more packages: pip install 'rayster[hub]'\n"
 
 
 def test_a_missing_file_is_told_without_a_traceback(tmp_path):

@@ -1,14 +1,16 @@
 """The admin's model: what it refuses, where it says so, and that the shipped set is right."""
 
+import itertools
 import json
+import time
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
-from rayster_spawner.profile_files import ProfilesError, load_profiles, parse_profiles
-from rayster_spawner.profiles import ProfileSet, profiles_schema
+from rayster_spawner.profile_files import ProfilesError, load_profiles, parse_profiles, validate_profiles
+from rayster_spawner.profiles import Profile, ProfileSet, profiles_schema
 
 from .conftest import cloud_data, mistakes_of, profile_data
 
@@ -124,6 +126,74 @@ def test_a_mistake_names_its_path_and_what_is_allowed(change, path, reason):
 
 
 @pytest.mark.parametrize(
+    "change,path,said",
+    [
+        ({"site": "A B"}, "site", "'A B': must be cloud, the name of a virtual node (lower-case letters, digits, - .), or"),
+        ({"site": None}, "site", "is required"),
+        ({"home": "nfs"}, "home", "'nfs': must be pvc, or a mapping with the path of a directory at the site"),
+        ({"scheduler": "slrum"}, "scheduler", "'slrum': must be slurm, htcondor or none; did you mean slurm?"),
+        ({"cpu": {"max": "4", "default": 1}}, "cpu.max", "'4': must be a number, without quotes"),
+        ({"cpu": {"max": True, "default": 1}}, "cpu.max", "true: must be a number"),
+        ({"cpu": {"max": 5000, "default": 1}}, "cpu.max", "5000: must be at most 4096"),
+        ({"memory": {"max": "4Gi", "default": "8Gi"}}, "memory.default", "'8Gi': must be between min (1 GiB) and max (4 GiB)"),
+        ({"walltime": {"max": "0m", "default": "1h"}}, "walltime.max", "'0m': must be more than 0"),
+        ({"images": []}, "images", "a list of 0: must have at least 1 entry"),
+        ({"environment": {"A": 1}}, "environment.A", "1: must be text; put it in quotes"),
+        ({"slurm": {"extra_flags": "--x"}}, "slurm.extra_flags", "'--x': must be a list"),
+        ({"access": {"groups": ["x\n"]}}, "access.groups.0", "'x\\n': must be text on one line, without control characters"),
+        ({"network": {"mode": "site", "tunnel_ports": [{"port": 6006, "name": "A"}]}}, "network.tunnel_ports.0.name",
+         "'A': must be at most 15 lower-case letters, digits and -, beginning with a letter"),
+        ({"hub_url": "hub.example.org"}, "hub_url",
+         "'hub.example.org': must be a web address such as https://hub.example.org, without user names, queries or spaces"),
+        ({"mounts": [{"source": "/a", "read_only": "yes"}]}, "mounts.0.read_only", "'yes': must be true or false"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_said_in_plain_words(change, path, said):
+    with pytest.raises(ProfilesError) as caught:
+        parse_profiles(yaml.safe_dump({"profiles": [profile_data(**change)]}), "f")
+    lines = [line for line in str(caught.value).splitlines() if f": profiles.0.{path}: " in line]
+    assert len(lines) == 1
+    assert lines[0].split(f"profiles.0.{path}: ")[1].startswith(said)
+
+
+# Words of the library that validates, or of regular expressions.
+JARGON = (
+    "validation",
+    "Input",
+    "Value",
+    "valid ",
+    "should",
+    "pattern",
+    "^",
+    "\\",
+    "[A-Z",
+    "pydantic",
+    "instance",
+    "dictionary",
+)
+
+
+@pytest.mark.parametrize(
+    "nonsense", [None, "", "\n", "é;$(id)", 0, -1, 1.5, True, [], ["\n"], {}, {"a b": "c;d"}, {"x": []}]
+)
+@pytest.mark.parametrize("make", [profile_data, cloud_data])
+def test_no_nonsense_in_any_field_is_answered_with_jargon(make, nonsense):
+    right = make()
+    wrong = [{**right, field: nonsense} for field in Profile.model_fields]
+    wrong += [
+        {**right, field: {**value, inner: nonsense}}
+        for field, value in right.items()
+        if isinstance(value, dict)
+        for inner in value
+    ]
+    for entry in wrong:
+        _, mistakes = validate_profiles({"profiles": [entry]})
+        for mistake in mistakes:
+            assert not any(word in mistake.reason for word in JARGON), mistake
+            assert mistake.path[:2] == ("profiles", 0)
+
+
+@pytest.mark.parametrize(
     "change,path",
     [
         ({"scheduler": "slurm", "walltime": {"max": "1h", "default": "1h"}}, "profiles.0.scheduler"),
@@ -186,18 +256,74 @@ custom:
         ("[]", "must be a mapping"),
         ("profiles: []", "at least 1"),
         ("profiles: [1]", "must be a mapping"),
-        ("profiles: {a: 1}", "must be a valid list"),
+        ("profiles: {a: 1}", "must be a list"),
         ("profiles: [", "is not YAML"),
         ("a: !!python/object/apply:os.system [id]", "is not YAML"),
         ("\x00", "is not YAML"),
         ("[" * 5000, "is not YAML"),
         ("custom: {rayster: 3}", "must be a mapping"),
-        ("singleuser: {}", "profiles"),
+        ("singleuser: {}", "profiles: is required, at the top or under custom.rayster$"),
+        ("profile: []", "profile: is not a key here; did you mean profiles?"),
+        ("a: 1\n---\nb: 1", ":2: holds more than one YAML document"),
+        ("? [a]\n: 1", ":1: is not YAML: a key that is not text"),
+        ("profiles:\n- 1: x", ":2: profiles.0.1: 'x': is not a key here"),
+        ("profiles:\n- null: x", ":2: profiles.0.null: 'x': is not a key here"),
+        ("a: !!int x", "is not YAML: a value that does not fit its tag"),
+        ("a: !!int ''", "is not YAML: a value that does not fit its tag"),
+        ("a: !!timestamp 2001-13-41", "is not YAML: a value that does not fit its tag"),
+        ('a: "\\UFFFFFFFF"', "is not YAML: an escape that stands for no character"),
+        ("\ta: 1", ":1: is not YAML: found character"),
+        ("profiles: &a [*a]", "must be a mapping"),
+        ("profiles: [" + "1," * 200_000 + "]", "more than 100000 values"),
     ],
 )
 def test_a_file_of_nonsense_is_refused_with_a_reason(text, reason):
     with pytest.raises(ProfilesError, match=reason):
         parse_profiles(text)
+
+
+def alias_bomb(line: str) -> str:
+    """Return YAML whose last anchor holds 9 times as much as the one before, 20 times over."""
+    names = [f"a{n}" for n in range(20)]
+    return "a0: &a0 {k0: 1}\n" + "".join(
+        line.format(name=name, nine=",".join([f"*{before}"] * 9))
+        for before, name in itertools.pairwise(names)
+    )
+
+
+@pytest.mark.parametrize(
+    "line", ["{name}: &{name} [{nine}]\n", "{name}: &{name} {{<<: [{nine}], {name}: 1}}\n"]
+)
+def test_a_bomb_of_aliases_costs_no_time(line):
+    started = time.monotonic()
+    with pytest.raises(ProfilesError):
+        parse_profiles(alias_bomb(line) + "profiles: *a19\n")
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("change", [
+    lambda text: text.replace(b"\n", b"\r\n"),
+    lambda text: b"\xef\xbb\xbf" + text,
+    lambda text: text.replace(b"custom:", b"---\ncustom:"),
+    lambda text: b"hub: {config: {1: x, on: y}}\nproxy: &p {a: [1, 2]}\nother: *p\n" + text,
+], ids=["crlf", "byte-order-mark", "document-start", "other-helm-values"])  # fmt: skip
+def test_a_file_may_come_from_any_editor_and_hold_other_values(change):
+    assert parse_profiles(change(SHIPPED.read_bytes())) == load_profiles(SHIPPED)
+
+
+def test_profiles_may_share_anchors_and_merge_keys():
+    text = """\
+x: &amounts
+  cpu: {max: 2, default: 1}
+  memory: {max: 4Gi, default: 1Gi}
+custom:
+  rayster:
+    profiles:
+      - &a {<<: *amounts, name: a, title: A, site: cloud, images: &i [{name: x, title: X, image: x}]}
+      - {<<: *a, name: b, title: B, cpu: {max: 8, default: 2}}
+"""
+    profiles = parse_profiles(text).profiles
+    assert [(profile.name, profile.cpu.max) for profile in profiles] == [("a", 2), ("b", 8)]
 
 
 def test_a_file_that_is_not_there_is_a_mistake_too(tmp_path):
