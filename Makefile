@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+# Most tests wait more than they compute; a file's tests stay together, because they share what they start.
+PARALLEL ?= -n 3 --dist loadfile
 BIN := .venv/bin
 HUB5_BIN := .venv-hub5/bin
 HUB5_TESTS = $(wildcard tests/core tests/form tests/hub tests/spawner)
@@ -26,10 +28,11 @@ demo: setup  ## Start everything on this machine, print a URL and a login; Ctrl-
 test: test-main test-hub5  ## All tests
 
 test-main: setup
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest $(PARALLEL) --ignore tests/e2e $(PYTEST_ARGS)
+	$(BIN)/pytest tests/e2e $(PYTEST_ARGS)
 
 test-hub5: setup-hub5  ## The hub side's tests on jupyterhub 5.5 and kubespawner 7.0
-	$(HUB5_BIN)/pytest $(PYTEST_ARGS) $(HUB5_TESTS)
+	$(HUB5_BIN)/pytest $(PARALLEL) $(PYTEST_ARGS) $(HUB5_TESTS)
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check
