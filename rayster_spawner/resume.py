@@ -28,7 +28,6 @@ class ResumedSpawn(SpawnLife):
     """KubeSpawner whose spawns go on after a restart of the hub."""
 
     _is_masked = False
-    _spawn_future: Any
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up the server of a hub from before, and its spawn if that was under way."""

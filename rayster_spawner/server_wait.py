@@ -12,7 +12,7 @@ from .pod_address import notebook_port, pod_host
 from .pod_status import Pod, PodView, State, view_pod
 from .server_options import ServerOptionsSpawner
 from .server_probe import server_answers
-from .spawn_errors import PodUnknown, spawn_failed
+from .spawn_errors import PodUnknown, server_ended, spawn_failed
 
 # How often a waiting server is looked at (from the watch, which costs nothing), growing with the wait.
 _LOOK_SECONDS = (0.05, 2.0)
@@ -59,6 +59,7 @@ class ServerWait(ServerOptionsSpawner):
     )
 
     _silent_since: float | None = None
+    _spawn_future: Any
 
     def view(self, pod: Pod | None) -> PodView:
         """Return what ``pod`` says of the present server."""
@@ -141,15 +142,30 @@ class ServerWait(ServerOptionsSpawner):
             self.log.warning("Cannot tell whether %s runs: %s", self._log_name, error)
             return None
         if pod is None:
+            self._tell_end("The server's pod is gone: somebody deleted it, or its node was lost.")
             return 1
         view = self.view(pod)
         if view.is_over and not await self._lives_on(pod, view):
+            if view.state is State.FAILED:
+                self._tell_end(view.reason)
             if self.delete_stopped_pods:
                 await self.stop(now=True)
             return view.exit_code if view.exit_code is not None else 1
         if view.state is State.RUNNING:
             self._follow_address(pod)
         return None
+
+    def _tell_end(self, why: str) -> None:
+        """Let the server's page say why it ended by itself, where it says why one could not start.
+
+        The hub forgets a spawner that it stops, unless its last spawn has failed. The first reason is the good one:
+        the hub polls again when the pod of a failed server has been deleted.
+        """
+        if self.server is None or self._spawn_future is not None or self._stop_pending:
+            return
+        self._spawn_future = asyncio.get_running_loop().create_future()
+        self._spawn_future.set_exception(server_ended(why))
+        self._spawn_future.exception()  # asyncio complains of one that nobody has looked at
 
     async def _lives_on(self, pod: Pod, view: PodView) -> bool:
         """Tell whether a server may still run although its pod says that it is over."""

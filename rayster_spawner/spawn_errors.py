@@ -28,6 +28,13 @@ def spawn_failed(message: str, *, reason: str, counted: bool) -> web.HTTPError:
     return _shown(SpawnException(message, reason=reason, status_code=503), message)
 
 
+def server_ended(message: str) -> web.HTTPError:
+    """Return the error for a server that was up and has ended by itself; ``message`` is for the user, plain text."""
+    error: Any = spawn_failed(message, reason="server-ended", counted=False)
+    error.server_has_ended = True  # for the page's heading
+    return error
+
+
 def options_refused(error: OptionsError) -> web.HTTPError:
     """Return the HTTP error for options that cannot be used: 400 or 403, one line for each field."""
     return _shown(web.HTTPError(error.status, str(error)), str(error))

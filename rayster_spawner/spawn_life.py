@@ -10,7 +10,7 @@ from typing import Any
 
 from jupyterhub import orm
 from jupyterhub.spawner import Spawner
-from jupyterhub.utils import maybe_future, utcnow
+from jupyterhub.utils import maybe_future, url_escape_path, url_path_join, utcnow
 from tornado import web
 
 from .failure_count import FailureCount
@@ -187,10 +187,15 @@ class SpawnLife(ServerWait):
             self._count.forgive()
 
     async def run_post_stop_hook(self) -> None:
-        """Revoke the server's token by its row: a restarted hub does not know the token, so `User.stop` cannot."""
-        token_id = self.mark.token_id if self.mark else None
-        token = self.user.db.get(orm.APIToken, token_id) if token_id is not None else None
-        if token is not None and token.user is self.user.orm_user:
-            self.user.db.delete(token)
-            self.user.db.commit()
+        """Revoke the server's tokens, which `User.stop` can only in the hub that made them.
+
+        By the row that the mark names, and by the note that the hub gives them: a hub that was killed between the
+        token and the mark has left one without any trace.
+        """
+        marked = self.mark.token_id if self.mark else None
+        note = f"Server at {url_path_join(self.user.base_url, url_escape_path(self.name), '/')}"
+        for token in list(self.user.orm_user.api_tokens):
+            if token.id == marked or token.note == note:
+                self.user.db.delete(token)
+        self.user.db.commit()
         await maybe_future(super().run_post_stop_hook())

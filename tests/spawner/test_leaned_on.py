@@ -19,7 +19,15 @@ def source(thing):
 
 
 @pytest.mark.parametrize(
-    "name", ["_spawn_pending", "_check_pending", "_proxy_pending", "_waiting_for_response", "_spawn_future"]
+    "name",
+    [
+        "_spawn_pending",
+        "_stop_pending",
+        "_check_pending",
+        "_proxy_pending",
+        "_waiting_for_response",
+        "_spawn_future",
+    ],
 )
 def test_spawner_has_the_flag(name):
     assert name in vars(spawner.Spawner)
@@ -76,6 +84,19 @@ def test_order_of_a_stop():
     steps = ["await spawner.poll()", "await spawner.stop()", "run_post_stop_hook()", "spawner.clear_state()"]
     places = [text.index(step) for step in steps]
     assert places == sorted(places)
+
+
+def test_stopped_spawner_is_kept_when_its_spawn_failed_and_its_page_says_why():
+    text = source(user.User.stop)
+    assert text.index("spawner._spawn_future.exception()") < text.index("self.spawners.pop(server_name)")
+    assert "spawner._spawn_future.exception()" in source(pages.SpawnPendingHandler.get)
+    assert "spawner.pending or spawner._failed" in source(base.UserUrlHandler.get)
+
+
+def test_token_of_a_server_is_known_by_its_note():
+    text = source(user.User.spawn)
+    assert 'base_url = url_path_join(self.base_url, url_escape_path(server_name), "/")' in text
+    assert 'note = f"Server at {base_url}"' in text and "new_api_token(note=note" in text
 
 
 def test_spawn_takes_options_by_name():

@@ -109,6 +109,39 @@ def test_deleted_pod_ends_the_wait_at_once(hub, site, until):
     assert until(lambda: page_of(hub, "dan", "was deleted before it was up"))
 
 
+ENDS = {
+    "walltime": (
+        lambda site, pod: site.say_failed(
+            pod, "Error: 8", "SLURM job reached its time limit and was terminated"
+        ),
+        "The job reached its time limit.",
+    ),
+    "cancelled at the site": (
+        lambda site, pod: site.say_failed(pod, "Error: 15", exit_code=15),
+        "The job ended with exit status 15.",
+    ),
+    "pod deleted": (lambda site, pod: site.delete(pod), "pod is gone"),
+}
+
+
+@pytest.mark.parametrize(("end", "why"), ENDS.values(), ids=ENDS)
+def test_server_that_ends_by_itself_says_why_until_the_next_one(hub, site, until, end, why):
+    hub.spawn("walt", {"profile": "padova"})
+    site.queue("jupyter-walt")
+    server = site.serve("jupyter-walt")
+    until(lambda: hub.is_ready("walt"))
+    server.shutdown()
+    server.server_close()
+    end(site, "jupyter-walt")
+    assert until(lambda: page_of(hub, "walt", why))
+    assert (hub.server("walt"), hub.tokens("walt")) == (None, [])
+    # JupyterHub 6 looks at another spawner than the one it starts when the one before has failed, and says 201.
+    assert hub.spawn("walt", {"profile": "padova"}).status_code in (201, 202)
+    assert hub.server("walt")["pending"] == "spawn"
+    hub.stop("walt")
+    assert page_of(hub, "walt", why) is None
+
+
 GAPS = {
     "nothing but a phase": {"phase": "Pending", "podIP": None, "containerStatuses": None, "conditions": None},
     "running without an address (K9)": {"phase": "Running", "podIP": None, "containerStatuses": None},
@@ -133,6 +166,16 @@ def test_gaps_in_the_status_end_neither_a_wait_nor_a_server(hub, site, until):
         time.sleep(1.3)
         assert hub.server("gap1")["pending"] == "spawn", status
         assert hub.is_ready("gap2"), status
+
+
+def test_token_that_a_killed_hub_has_left_is_revoked_with_the_server(hub, site, until):
+    hub.add_user("tom")
+    for note in ("Server at /user/tom/", "Server at /user/tom/other/", "his own"):
+        assert hub.ask("POST", "/users/tom/tokens", json={"note": note}).ok
+    hub.spawn("tom", {"profile": "padova"})
+    site.queue("jupyter-tom")
+    hub.stop("tom")
+    assert sorted(token["note"] for token in hub.tokens("tom")) == ["Server at /user/tom/other/", "his own"]
 
 
 def test_stop_with_a_dead_node_is_quick_and_the_deletion_stays(hub, site, until):
