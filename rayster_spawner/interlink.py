@@ -83,7 +83,7 @@ ENV_NAME_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 SLURM_WORD_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$"
 SLURM_CONSTRAINT_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._,&|+-]{0,127}$"
 GRES_PATTERN: Final = r"^[a-z][a-z0-9_]{0,31}(:[A-Za-z0-9._-]{1,63})?:\{n\}$"
-SLURM_FLAG_PATTERN: Final = r"^--[a-z][a-z0-9-]{0,63}(=[A-Za-z0-9][A-Za-z0-9._,:/@%+-]{0,127})?$"
+SLURM_FLAG_PATTERN: Final = r"^--[a-z][a-z0-9-]{0,63}(=[A-Za-z0-9][A-Za-z0-9._,:/@%+=\[\]-]{0,127})?$"
 APPTAINER_OPTION_PATTERN: Final = r"^[A-Za-z0-9._,:/@%+=-]{1,256}$"
 # Words, none of which could be taken for an option.
 ANNOTATION_VALUE_PATTERN: Final = (

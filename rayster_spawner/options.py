@@ -244,7 +244,8 @@ def _amount(given: Any, allowed: str, parse: Callable[[str], int], factor: int, 
             return parse(given[:100])
         except ValueError as error:
             raise ValueError(f"{error}; {allowed}") from None
-    return math.ceil(min(_number(given, allowed) * factor, largest + 1))
+    # Neither end becomes infinite, whatever number was given.
+    return math.ceil(max(-1, min(_number(given, allowed) * factor, largest + 1)))
 
 
 _READERS: tuple[tuple[str, str, Callable[[Any, Profile], Any]], ...] = (

@@ -10,7 +10,7 @@ Path = tuple[str | int, ...]
 
 
 # Bounds on the time that a hostile file costs; no profiles file comes near them. Merges (`<<`) of merges multiply keys.
-MAX_NODES = 100_000
+MAX_NODES = 50_000
 MAX_KEYS = 20_000
 
 

@@ -85,12 +85,12 @@ def test_sbatch_options_come_from_typed_values_in_a_fixed_order(chart_pod):
         {"gpu": 2, "walltime": "1d2h"},
         slurm={
             "account": "herd", "partition": "boost", "qos": "long", "constraint": "a100&nvlink",
-            "reservation": "school", "gres": "gpu:a100:{n}", "extra_flags": ["--exclusive", "--mail-type=END"],
+            "reservation": "school", "gres": "gpu:a100:{n}", "extra_flags": ["--exclusive", "--exclude=n[1-3,7]"],
         },
     )  # fmt: skip
     assert annotations(pod)[interlink.FLAGS] == (
         "--account=herd --partition=boost --qos=long --reservation=school '--constraint=a100&nvlink' "
-        "--gres=gpu:a100:2 --time=1-02:00:00 --exclusive --mail-type=END"
+        "--gres=gpu:a100:2 --time=1-02:00:00 --exclusive '--exclude=n[1-3,7]'"
     )
 
 
