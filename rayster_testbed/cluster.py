@@ -61,10 +61,14 @@ class Cluster:
             return False
         return True
 
+    def node(self, name: str) -> dict[str, Any] | None:
+        """Return the node, or None when there is none. Raises what `kube.TROUBLE` names."""
+        return self.call(lambda client: client.find(kube.path("nodes", name=name)), timeout_seconds=2)
+
     def node_is_ready(self, name: str) -> bool:
         """Whether the node is there and says that it is ready."""
         try:
-            node = self.call(lambda client: client.find(kube.path("nodes", name=name)), timeout_seconds=2)
+            node = self.node(name)
         except kube.TROUBLE:
             return False
         conditions = ((node or {}).get("status") or {}).get("conditions") or []

@@ -15,6 +15,8 @@ import websocket
 
 from rayster_testbed.testbed import Testbed
 
+PADOVA = {"profile": "padova-slurm", "cpu": 1, "memory": "1Gi", "walltime": "30m"}
+PRINT_JOB = "import os; print(os.environ.get('SLURM_JOB_ID'), os.environ.get('SLURM_JOB_PARTITION'))"
 ASK_SECONDS = 20
 # While a part of the testbed is away: refused connections, 502 and 503 of the proxy, answers that never end.
 AWAY = (requests.RequestException, websocket.WebSocketException, OSError)
@@ -71,7 +73,11 @@ class HubUser:
         if not self.xsrf("/hub/"):
             self.page("/hub/home")
         data = body if isinstance(body, str) or body is None else json.dumps(body)
-        headers = {"X-XSRFToken": self.xsrf("/hub/"), "Sec-Fetch-Mode": "cors", "Referer": self.url("/hub/home")}
+        headers = {
+            "X-XSRFToken": self.xsrf("/hub/"),
+            "Sec-Fetch-Mode": "cors",
+            "Referer": self.url("/hub/home"),
+        }
         options.setdefault("timeout", ASK_SECONDS)
         return self.session.request(
             method, self.url(f"/hub/api{path}"), data=data, headers=headers, **options
@@ -231,7 +237,9 @@ class Kernel:
         channels.send(json.dumps(message))
         printed = ""
         while True:
-            assert time.monotonic() < deadline, f"the kernel has not finished {code!r}, but printed: {printed!r}"
+            assert time.monotonic() < deadline, (
+                f"the kernel has not finished {code!r}, but printed: {printed!r}"
+            )
             answer = json.loads(channels.recv())
             if answer.get("parent_header", {}).get("msg_id") != header["msg_id"]:
                 continue

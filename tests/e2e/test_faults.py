@@ -2,6 +2,7 @@
 
 import re
 import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -9,14 +10,11 @@ import pytest
 from rayster_testbed.testbed import Testbed
 
 from .conftest import jobs
-from .hub_client import AWAY, HubUser, Kernel, Server, wait_for
+from .hub_client import AWAY, PADOVA, PRINT_JOB, HubUser, Server, wait_for
 
 pytestmark = pytest.mark.timeout(180)
 
-PADOVA = {"profile": "padova-slurm", "cpu": 1, "memory": "1Gi", "walltime": "30m"}
-PRINT_JOB = "import os; print(os.environ.get('SLURM_JOB_ID'), os.environ.get('SLURM_JOB_PARTITION'))"
 POD_UID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
-
 PARTS = ("hub", "proxy", "apiserver", "scheduler", "kubelet", "padova", "padova-plugin", "slurm")
 
 
@@ -42,17 +40,16 @@ def kill_and_start(testbed: Testbed, *names: str) -> None:
         testbed.parts[name].wait_ready()
 
 
-def started_job(testbed: Testbed) -> str:
-    """Wait until there is one job that is a server, and return its id."""
-    (job,) = wait_for(lambda: server_jobs(testbed), "the job is submitted", 30)
-    return job
+def submitted(server: Server) -> dict[str, str]:
+    """Ask for a server at Padova; return its job with the uid of its pod, as soon as there is one."""
+    assert server.spawn(PADOVA).status_code in (201, 202)
+    return wait_for(lambda: server_jobs(server.user.testbed), "the job is submitted", 30)
 
 
-def has_just(testbed: Testbed, job: str, pod: str) -> bool:
-    """Whether that job and that pod are there, and no others. The batch system may be coming back."""
-    return wait_for(lambda: server_jobs(testbed), "squeue answers with jobs", 20) == {job: pod} and pods(
-        testbed
-    ) == [pod]
+def stays(testbed: Testbed, job: dict[str, str], after: str) -> None:
+    """Fail unless that job and its pod are there and no others."""
+    assert wait_for(lambda: server_jobs(testbed), f"squeue has servers after {after}", 20) == job, after
+    assert pods(testbed) == list(job.values()), after
 
 
 @pytest.fixture
@@ -64,48 +61,124 @@ def ada(testbed: Testbed) -> Iterator[HubUser]:
         if not part.is_alive:
             part.start()
             part.wait_ready()
-    server = person.server()
-    if server.model() is not None:
-        server.stop()
+    if person.server().model() is not None:
+        person.server().stop()
     wait_for(lambda: not pods(testbed), "all pods are gone")
     for job in jobs(testbed):
         testbed.slurm("scancel", job)
     wait_for(lambda: not jobs(testbed), "all jobs are gone")
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_queued_server_survives(ada, full_padova, part):
+def test_queued_server_survives_the_death_of_each_part(ada, full_padova):
     testbed, server = ada.testbed, ada.server()
-    assert server.spawn(PADOVA).status_code in (201, 202)
-    job = started_job(testbed)
-    (pod,) = pods(testbed)
-    server.told("ueued", 40)
-    kill_and_start(testbed, part)
-    assert server.pending == "spawn"
-    assert server.told("ueued", 40)["job_id"] == job
-    assert has_just(testbed, job, pod)
+    job = submitted(server)
+    (number,) = job
+    for part in PARTS:
+        kill_and_start(testbed, part)
+        assert server.pending == "spawn", part
+        assert server.told(f"Queued at padova as job {number}", 20), part
+        stays(testbed, job, part)
     testbed.slurm("scancel", full_padova[0])
     server.wait_ready()
-    assert server.run(PRINT_JOB).split() == [job, "padova"]
-    assert has_just(testbed, job, pod)
-    server.stop()
-    wait_for(lambda: not server_jobs(testbed), "the job is gone")
+    assert server.run(PRINT_JOB).split() == [number, "padova"]
+    stays(testbed, job, "all of it")
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_running_server_survives(ada, part):
+def test_running_server_survives_the_death_of_each_part(ada):
     testbed, server = ada.testbed, ada.server()
-    assert server.spawn(PADOVA).status_code in (201, 202)
+    job = submitted(server)
     server.wait_ready()
-    job = started_job(testbed)
-    (pod,) = pods(testbed)
     kernel = server.kernel()
     kernel.run("x = 41")
-    kill_and_start(testbed, part)
-    wait_for(server.answers, "the server answers through the proxy", 20)
-    assert kernel.run("print(x + 1)") == "42"
-    wait_for(server.is_ready, "the hub says that it is ready", 20)
-    assert HubUser(testbed, "ada").server().run(PRINT_JOB).split() == [job, "padova"]
-    assert has_just(testbed, job, pod)
+    for part in PARTS:
+        kill_and_start(testbed, part)
+        wait_for(server.answers, f"the server answers through the proxy after {part}", 20)
+        assert kernel.run("print(x + 1)") == "42", part
+        wait_for(server.is_ready, f"the hub says that it is ready after {part}", 20)
+        stays(testbed, job, part)
+    # Also for somebody with a new browser, by way of the hub.
+    assert HubUser(testbed, "ada").server().run(PRINT_JOB).split() == [*job, "padova"]
     server.stop()
-    wait_for(lambda: not server_jobs(testbed), "the job is gone")
+    wait_for(lambda: not server_jobs(testbed), "the job is gone", 20)
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.06, 0.15, 1.0], ids=lambda seconds: f"{seconds} s")
+def test_hub_killed_in_a_spawn_goes_on_with_it_or_has_nothing_of_it(ada, seconds):
+    testbed, server = ada.testbed, ada.server()
+    answers = []
+
+    def spawn() -> None:
+        try:
+            answers.append(server.spawn(PADOVA).status_code)
+        except AWAY:
+            answers.append(503)
+
+    asking = threading.Thread(target=spawn)
+    asking.start()
+    asking.join(seconds)
+    kill_and_start(testbed, "hub")
+    asking.join()
+    if server.model() is None:
+        assert answers != [202], "it was promised"
+        assert (server_jobs(testbed), pods(testbed)) == ({}, [])
+        return
+    server.wait_ready()
+    (number,) = job = server_jobs(testbed)
+    stays(testbed, job, "the restart")
+    assert server.run(PRINT_JOB).split() == [number, "padova"]
+
+
+def test_api_server_away_while_the_hub_restarts_costs_no_place_in_the_queue(ada, full_padova):
+    testbed, server = ada.testbed, ada.server()
+    job = submitted(server)
+    (number,) = job
+    testbed.parts["apiserver"].kill(signal.SIGKILL)
+    kill_and_start(testbed, "hub")
+    assert server.pending == "spawn"
+    # Longer than the hub's request to it may take.
+    assert [event for event in server.progress(8) if event.get("failed")] == []
+    assert server.pending == "spawn"
+    testbed.parts["apiserver"].start()
+    testbed.parts["apiserver"].wait_ready()
+    assert server.told(f"Queued at padova as job {number}", 30)
+    testbed.slurm("scancel", full_padova[0])
+    server.wait_ready()
+    stays(testbed, job, "the outage")
+
+
+def test_node_that_is_not_ready_evicts_nobody(ada, full_padova):
+    testbed, server = ada.testbed, ada.server()
+    job = submitted(server)
+    testbed.parts["padova-plugin"].kill(signal.SIGKILL)
+    wait_for(lambda: not testbed.cluster.node_is_ready("padova"), "the node is not ready", 20)
+
+    def is_tainted() -> bool:
+        node = testbed.cluster.node("padova")
+        return any(taint["effect"] == "NoExecute" for taint in node["spec"].get("taints") or [])
+
+    wait_for(is_tainted, "the node evicts those who do not tolerate it", 20)
+    assert server.pending == "spawn"
+    testbed.parts["padova-plugin"].start()
+    wait_for(lambda: testbed.cluster.node_is_ready("padova"), "the node is ready again", 40)
+    stays(testbed, job, "the outage")
+
+
+def test_job_that_is_cancelled_at_the_site_ends_the_server_and_its_page_says_why(ada):
+    testbed, server = ada.testbed, ada.server()
+    job = submitted(server)
+    server.wait_ready()
+    testbed.slurm("scancel", *job)
+    # The virtual node looks every 10 s, the hub every 30 s.
+    wait_for(lambda: server.model() is None, "the hub has noticed", 60)
+    page = ada.page("/user/ada/lab").text
+    assert "Your server has ended" in page
+    assert "The job ended with exit status 15" in page
+    assert pods(testbed) == []
+
+
+def test_refused_job_tells_over_rest_what_sbatch_said(ada):
+    server = ada.server()
+    assert server.spawn({"profile": "wrong-partition"}).status_code in (201, 202)
+    last = server.progress(30)[-1]
+    assert last["failed"] and "Invalid partition name specified" in last["message"]
+    assert (server.model(), server_jobs(ada.testbed)) == (None, {})

@@ -17,11 +17,9 @@ from rayster_testbed.slurm import programs
 from rayster_testbed.testbed import Testbed
 
 from .conftest import jobs
-from .hub_client import HubUser, wait_for
+from .hub_client import PADOVA, PRINT_JOB, HubUser, wait_for
 
-PADOVA = {"profile": "padova-slurm", "cpu": 1, "memory": "1Gi", "walltime": "30m"}
 CLOUD = {"profile": "cloud", "cpu": 0.5}
-PRINT_JOB = "import os; print(os.environ.get('SLURM_JOB_ID'), os.environ.get('SLURM_JOB_PARTITION'))"
 # jupyterhub_config.py's; a hub that counted refusals would end.
 CONSECUTIVE_FAILURE_LIMIT = 5
 
