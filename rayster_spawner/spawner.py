@@ -9,12 +9,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from .form import PendingView, pending_view
+from .life.pod_address import choose_port
+from .life.pod_requests import SPAWN_ID
+from .life.progress import Report, make_report, new_events, repeat_seconds
+from .life.resume import ResumedSpawn
+from .life.spawn_errors import spawn_failed
 from .offload import OffloadError, offload, site_name
-from .pod_address import choose_port
-from .pod_requests import SPAWN_ID
-from .progress import Report, make_report, new_events, repeat_seconds
-from .resume import ResumedSpawn
-from .spawn_errors import spawn_failed
 
 _PROGRESS_SECONDS = 1
 

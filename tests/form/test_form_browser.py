@@ -487,7 +487,7 @@ def test_lost_hub_is_waited_for(visit, stage):
     # Then the page that is there is kept while there is no other
     with page.expect_response("**/spawn-pending/lost*"):
         pass
-    assert page.is_visible("[data-cancel]")
+    page.locator("[data-cancel]").wait_for()
 
     # And when the hub is back, the page follows again
     stage.tell("lost", {"message": "Queued again", "state": "queued"})

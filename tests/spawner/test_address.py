@@ -2,7 +2,7 @@
 
 import pytest
 
-from rayster_spawner.server_probe import server_answers
+from rayster_spawner.life.server_probe import server_answers
 
 
 def pod(ip, port=23456):

@@ -83,7 +83,7 @@ async def test_delete_that_was_not_possible_is_done_later_and_only_to_this_spawn
     async def away(*args, **kwargs):
         raise ConnectionRefusedError
 
-    monkeypatch.setattr("rayster_spawner.pod_requests._DELETE_AGAIN_SECONDS", (0.5, 0.5))
+    monkeypatch.setattr("rayster_spawner.life.pod_requests._DELETE_AGAIN_SECONDS", (0.5, 0.5))
     monkeypatch.setattr(spawner.api, "delete_namespaced_pod", away)
     await spawner.stop()
     assert site.pod("jupyter-ada")
@@ -95,7 +95,7 @@ async def test_delete_that_was_not_possible_is_done_later_and_only_to_this_spawn
 
 async def test_later_delete_leaves_the_next_spawns_pod_alone(begun, site, monkeypatch):
     spawner, pod = begun
-    monkeypatch.setattr("rayster_spawner.pod_requests._DELETE_AGAIN_SECONDS", (0.1,))
+    monkeypatch.setattr("rayster_spawner.life.pod_requests._DELETE_AGAIN_SECONDS", (0.1,))
     assert await spawner._make_create_pod_request(pod, 3)
     await spawner._delete_when_possible("jupyter-ada", "rayster", "of-before", 1)
     assert site.pod("jupyter-ada")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayster_spawner.pod_status import State, view_pod
+from rayster_spawner.life.pod_status import State, view_pod
 
 SUBMITTED = {
     "waiting": {

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from rayster_spawner import server_wait
+from rayster_spawner.life import server_wait
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rayster_spawner.site_message import MAX_MESSAGE_CHARACTERS, site_words, why_it_failed
+from rayster_spawner.life.site_message import MAX_MESSAGE_CHARACTERS, site_words, why_it_failed
 
 WRAPPED = (
     "error creating pod (HTTP 504): HTTP InterLink session CreatePod#7:  call exit status: 500. Body: {}"

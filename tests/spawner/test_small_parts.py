@@ -2,12 +2,12 @@
 
 import pytest
 
+from rayster_spawner.life.pod_address import FIRST_PORT, LAST_PORT, choose_port, notebook_port, pod_host
+from rayster_spawner.life.pod_status import PodView, State
+from rayster_spawner.life.progress import duration, make_report, new_events, repeat_seconds
+from rayster_spawner.life.spawn_errors import is_counted, options_refused, spawn_failed
+from rayster_spawner.life.spawn_mark import SpawnMark, read_mark
 from rayster_spawner.options import FieldError, OptionsError
-from rayster_spawner.pod_address import FIRST_PORT, LAST_PORT, choose_port, notebook_port, pod_host
-from rayster_spawner.pod_status import PodView, State
-from rayster_spawner.progress import duration, make_report, new_events, repeat_seconds
-from rayster_spawner.spawn_errors import is_counted, options_refused, spawn_failed
-from rayster_spawner.spawn_mark import SpawnMark, read_mark
 
 
 def pod_with(*containers, ip=None, **annotations):
@@ -47,15 +47,15 @@ def test_host(pod, host):
 
 
 def test_port_is_free_among_live_pods(monkeypatch):
-    monkeypatch.setattr("rayster_spawner.pod_address.FIRST_PORT", 23455)
-    monkeypatch.setattr("rayster_spawner.pod_address.LAST_PORT", 23457)
+    monkeypatch.setattr("rayster_spawner.life.pod_address.FIRST_PORT", 23455)
+    monkeypatch.setattr("rayster_spawner.life.pod_address.LAST_PORT", 23457)
     other = {"name": "notebook", "ports": [{"name": "notebook-port", "containerPort": 23455}]}
     assert {choose_port([pod_with(NOTEBOOK), pod_with(other)]) for _ in range(50)} == {23457}
 
 
 def test_port_is_chosen_even_when_none_is_free(monkeypatch):
-    monkeypatch.setattr("rayster_spawner.pod_address.FIRST_PORT", 23456)
-    monkeypatch.setattr("rayster_spawner.pod_address.LAST_PORT", 23456)
+    monkeypatch.setattr("rayster_spawner.life.pod_address.FIRST_PORT", 23456)
+    monkeypatch.setattr("rayster_spawner.life.pod_address.LAST_PORT", 23456)
     assert choose_port([pod_with(NOTEBOOK)]) == 23456
     assert 10000 <= FIRST_PORT < LAST_PORT < 32768, "below the ports of outgoing connections"
 

@@ -7,8 +7,8 @@ everything is read as optional, and what is not there never counts as ended.
 from enum import Enum
 from typing import Any, NamedTuple
 
-from . import interlink
-from .offload import NOTEBOOK_CONTAINER
+from .. import interlink
+from ..offload import NOTEBOOK_CONTAINER
 from .site_message import site_words, why_it_failed
 
 Pod = dict[str, Any]

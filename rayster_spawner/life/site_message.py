@@ -3,7 +3,7 @@
 import html
 import re
 
-from . import interlink
+from .. import interlink
 
 MAX_MESSAGE_CHARACTERS = 1000
 

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
-from .interlink import POD_IP
+from ..interlink import POD_IP
 
 PORT_NAME = "notebook-port"
 # Below the range that Linux hands out to outgoing connections, above what services of a compute node use.

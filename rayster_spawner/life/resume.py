@@ -14,8 +14,8 @@ from typing import Any
 from jupyterhub.spawner import Spawner
 from tornado import web
 
-from .options import OptionsError
-from .profiles import Profile
+from ..options import OptionsError
+from ..profiles import Profile
 from .spawn_errors import PodUnknown, spawn_failed
 from .spawn_life import SpawnLife
 from .spawn_mark import read_mark

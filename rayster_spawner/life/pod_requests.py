@@ -10,8 +10,8 @@ from kubernetes_asyncio import client
 from kubernetes_asyncio.client.rest import ApiException
 from traitlets import Integer
 
-from .interlink import JOB_ID_ANNOTATION
-from .offload import SITE_LABEL
+from ..interlink import JOB_ID_ANNOTATION
+from ..offload import SITE_LABEL
 from .pod_status import Pod
 from .pod_watch import PodWatch
 from .site_message import site_words

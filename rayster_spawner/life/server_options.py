@@ -7,12 +7,12 @@ from tornado import web
 from traitlets import Any as AnyTrait
 from traitlets import TraitError, Unicode, default, validate
 
-from .form import options_from_form, options_from_query, render_form
-from .options import FIELDS, FieldError, OptionsError, ServerOptions, parse_options
+from ..form import options_from_form, options_from_query, render_form
+from ..options import FIELDS, FieldError, OptionsError, ServerOptions, parse_options
+from ..profile_files import ProfilesError, validate_profiles
+from ..profiles import Profile, ProfileSet
 from .pod_requests import PodRequests
-from .profile_files import ProfilesError, validate_profiles
 from .profile_source import current_profiles
-from .profiles import Profile, ProfileSet
 from .spawn_errors import options_refused
 
 

@@ -3,8 +3,8 @@
 from logging import Logger
 from pathlib import Path
 
-from .profile_files import ProfilesError, load_profiles
-from .profiles import ProfileSet
+from ..profile_files import ProfilesError, load_profiles
+from ..profiles import ProfileSet
 
 _Stamp = tuple[int, int, int]
 # By path: the stamp of the file when it was read last, and the last profiles that were good.

@@ -5,7 +5,7 @@ from typing import Any
 
 from tornado import web
 
-from .options import OptionsError
+from ..options import OptionsError
 
 try:
     from jupyterhub.spawner import SpawnException
