@@ -112,7 +112,8 @@ def configure_demo_users(password_file, users):
     c.JupyterHub.load_groups = {
         group: {"users": sorted(user for user, names in users.items() if group in names)} for group in groups
     }
-    if os.getuid() == 0:  # no image changes the user here: in a container or in CI the servers are root's, too
+    # No image changes the user here: in a container or in CI the servers are root's, too.
+    if os.getuid() == 0:
         c.KubeSpawner.args = ["--allow-root"]
     c.KubeSpawner.modify_pod_hook = listen_on_pod_address
 
