@@ -118,7 +118,7 @@ IN_WORDS: Final = {
 
 def matches(pattern: str, text: str) -> bool:
     """Tell whether ``text`` as a whole is what ``pattern`` allows (a trailing newline is not)."""
-    return re.fullmatch(pattern, text, re.ASCII) is not None and "\n" not in text
+    return re.fullmatch(pattern, text, re.ASCII) is not None
 
 
 def is_read_at_site(annotation: str) -> bool:

@@ -274,6 +274,13 @@ def _environment_is_not_the_hubs(p: Any) -> Iterator[Mistake]:
 
 
 @_needs("site", "node_labels")
+def _one_node_is_chosen_once(p: Any) -> Iterator[Mistake]:
+    if p.site != "cloud" and isinstance(p.site, str) and interlink.HOSTNAME_LABEL in p.node_labels:
+        value = p.node_labels[interlink.HOSTNAME_LABEL]
+        yield Mistake(("node_labels", interlink.HOSTNAME_LABEL), value, "is written by RaySTER; use site")
+
+
+@_needs("site", "node_labels")
 def _virtual_nodes_run_no_linux(p: Any) -> Iterator[Mistake]:
     # interLink labels its node `kubernetes.io/os=virtual-kubelet`.
     labels = {"node_labels": p.node_labels, "site": p.site if isinstance(p.site, dict) else {}}

@@ -57,7 +57,7 @@ def test_every_shipped_profile_renders_to_a_pod(profile):
 
 def test_two_users_get_ports_of_their_own():
     def port(user):
-        pod = yaml.safe_load(rayster("render", SHIPPED, "--profile", "padova-slurm", "--user", user).stdout)
+        pod = render_pod(load_profiles(SHIPPED), {"profile": "padova-slurm"}, user=user, groups=None)
         return pod["spec"]["containers"][0]["ports"][0]["containerPort"]
 
     assert port("ada") != port("bruno")

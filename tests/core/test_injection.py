@@ -65,7 +65,7 @@ def lines_of(pod):
     return {line.partition("=")[0]: line.partition("=")[2] for line in directives}, rest, directives
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(untrusted=UNTRUSTED)
 def test_an_option_changes_its_own_sbatch_line_and_no_other(untrusted):
     try:
@@ -111,7 +111,7 @@ ADMIN_CHANGES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(changes=ADMIN_CHANGES)
 def test_the_admins_file_cannot_break_the_script_either(changes):
     profiles, _ = validate_profiles({"profiles": [profile_data(**changes)]})

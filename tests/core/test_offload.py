@@ -71,6 +71,16 @@ def test_what_the_chart_adds_for_cloud_nodes_is_gone(chart_pod):
     assert "workingDir" not in spec["containers"][0]
 
 
+def test_no_claim_of_any_kind_is_left(chart_pod):
+    pod = chart_pod(
+        volumeMounts=[{"name": "home", "mountPath": "/home/jovyan"}, {"name": "scratch", "mountPath": "/s"}]
+    )
+    pod["spec"]["volumes"].append({"name": "scratch", "ephemeral": {"volumeClaimTemplate": {}}})
+    spec = offloaded(pod)["spec"]
+    assert "volumes" not in spec
+    assert "volumeMounts" not in spec["containers"][0]
+
+
 def test_limits_and_requests_both_say_what_was_asked_for(chart_pod):
     resources = offloaded(chart_pod(), {"cpu": 8, "memory": "32Gi", "gpu": 2})["spec"]["containers"][0][
         "resources"

@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rayster_spawner.options import OptionsError, ServerOptions, parse_options
@@ -171,6 +171,7 @@ FIELD_JSON = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(JSON | FIELD_JSON)
 def test_any_json_is_either_options_within_bounds_or_an_options_error(untrusted):
     try:
@@ -184,6 +185,7 @@ def test_any_json_is_either_options_within_bounds_or_an_options_error(untrusted)
     assert options.image in {image.name for image in profile.images}
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 16),
     st.integers(1024, 65536),

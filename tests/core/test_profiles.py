@@ -86,6 +86,7 @@ BAD_FIELDS = [
     ("pvc-on-hpc", {"home": "pvc"}, "profiles.0.home", "interLink drops volume claims"),
     ("tunnel-without-site", {"network": {"mode": "direct", "tunnel_ports": [{"port": 6006, "name": "tb"}]}},
      "profiles.0.network.tunnel_ports", "needs network.mode: site"),
+    ("another-node", {"node_labels": {"kubernetes.io/hostname": "b"}}, "profiles.0.node_labels.kubernetes.io/hostname", "use site"),
     ("linux-node", {"node_labels": {"kubernetes.io/os": "linux"}}, "profiles.0.node_labels.kubernetes.io/os", "never has"),
     ("gpu-on-htcondor", {"scheduler": "htcondor", "slurm": None}, "profiles.0.gpu", "cannot ask for GPUs"),
     ("slurm-on-htcondor", {"scheduler": "htcondor", "gpu": None}, "profiles.0.slurm", "htcondor"),

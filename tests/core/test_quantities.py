@@ -1,7 +1,7 @@
 """Amounts with units."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rayster_spawner.quantities import (
@@ -67,11 +67,13 @@ def test_walltime_without_sense_is_refused(text):
         parse_walltime_minutes(text)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 366 * 24 * 60))
 def test_slurm_reads_back_the_walltime(minutes):
     assert parse_walltime_minutes(slurm_time(minutes)) == minutes
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2**30))
 def test_memory_survives_being_shown(mib):
     assert parse_memory_mib(format_memory(mib)) == mib
