@@ -17,7 +17,6 @@ def shown(value: Any) -> str:
     if isinstance(value, (str, bytes)):
         value = value[: MAX_SHOWN_CHARACTERS * 2]
     text = ascii(value) if not isinstance(value, str) else repr(value)
-    text = "".join(c if c.isprintable() else "?" for c in text)
     return text if len(text) <= MAX_SHOWN_CHARACTERS else text[: MAX_SHOWN_CHARACTERS - 1] + "…"
 
 

@@ -321,6 +321,13 @@ def test_what_would_run_beside_the_container_is_gone(chart_pod):
     assert not {"priorityClassName", "readinessGates"} & set(spec)
 
 
+def test_an_unsafe_init_container_is_refused(chart_pod):
+    pod = chart_pod()
+    pod["spec"]["initContainers"].append({"name": "prepare", "image": "x;id"})
+    with pytest.raises(OffloadError, match="container prepare: image"):
+        offloaded(pod)
+
+
 def test_an_init_container_that_never_ends_is_refused(chart_pod):
     pod = chart_pod()
     pod["spec"]["initContainers"].append({"name": "proxy", "image": "x", "restartPolicy": "Always"})

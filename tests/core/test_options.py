@@ -62,6 +62,7 @@ def test_amounts_are_read_as_people_and_programs_write_them(given, field, value)
         ({"cpu": math.nan}, "cpu", "finite"),
         ({"cpu": math.inf}, "cpu", "finite"),
         ({"cpu": 10**400}, "cpu", "1 to 16 cores"),
+        ({"cpu": 10**5000}, "cpu", "1 to 16 cores"),
         ({"cpu": True}, "cpu", "a number"),
         ({"cpu": "4\n#SBATCH --wrap=x"}, "cpu", "a number"),
         ({"cpu": "１"}, "cpu", "a number"),
@@ -147,6 +148,14 @@ def test_a_profile_that_is_not_the_users_is_refused(untrusted, status, reason):
     with pytest.raises(OptionsError, match=reason) as caught:
         parse_options(untrusted, PROFILES, ["padova"], user="ada")
     assert caught.value.status == status
+
+
+def test_options_are_not_read_for_somebody_who_may_not_use_the_profile():
+    closed = make_profile(access={"groups": ["herd"]})
+    with pytest.raises(OptionsError, match="not one of your profiles") as caught:
+        ServerOptions.parse({}, closed, ["padova"], user="ada")
+    assert caught.value.status == 403
+    assert ServerOptions.parse({}, closed, ["herd"]).profile == closed.name
 
 
 def test_no_profile_at_all_is_forbidden_not_a_default_pod():
