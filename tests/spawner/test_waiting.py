@@ -17,7 +17,7 @@ def hub(make_hub):
     hub = make_hub(
         RaysterSpawner={
             "stop_timeout": 2,
-            "boot_timeout": 2,
+            "boot_timeout": 5,
             "answer_timeout": 2,
             "poll_interval": 1,
             "start_timeout": 1,
