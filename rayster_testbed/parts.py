@@ -34,6 +34,8 @@ class PartPlan:
     needs: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: Path | None = None  # where it runs; default: the state directory
+    # What the part writes once it is of use: one that a killed run has left would tell so too early.
+    ready_file: Path | None = None
     ready_timeout_seconds: float = 30
     # How long SIGTERM may take before the whole process group is killed.
     stop_grace_seconds: float = 5
@@ -81,6 +83,8 @@ class Part:
         for directory in (self.log_path.parent, self._record.parent, self._directory):
             directory.mkdir(parents=True, exist_ok=True)
         self._held.unlink(missing_ok=True)
+        if self.plan.ready_file is not None:
+            self.plan.ready_file.unlink(missing_ok=True)
         with self.log_path.open("ab") as log:
             self._log_start = log.tell()
             self._process = subprocess.Popen(

@@ -121,6 +121,7 @@ def _batch_system(layout: Layout, batch: BatchSystem) -> PartPlan:
             *("--state-dir", layout.slurm, "--ready-file", ready),
         ),
         is_ready=ready.exists,
+        ready_file=ready,
         ready_timeout_seconds=60,
         stop_grace_seconds=10,
     )

@@ -117,6 +117,16 @@ def test_a_killed_part_is_down_until_it_is_started(state_dir, plan):
         assert one.is_alive and not one.is_held and one.pid != pid
 
 
+def test_what_a_killed_run_wrote_does_not_make_the_next_one_ready(state_dir, plan, tmp_path):
+    ready = tmp_path / "ready"
+    code = f"import pathlib, time; time.sleep(0.5); pathlib.Path({str(ready)!r}).touch(); time.sleep(600)"
+    with Testbed(state_dir, plans=[plan("one", code, is_ready=ready.exists, ready_file=ready)]) as testbed:
+        one = testbed.parts["one"]
+        one.kill()
+        one.start()
+        assert one.wait_ready() >= 0.5
+
+
 def test_a_frozen_part_is_not_down(state_dir, plan):
     with Testbed(state_dir, plans=[plan("one")]) as testbed:
         testbed.parts["one"].kill(signal.SIGSTOP)
