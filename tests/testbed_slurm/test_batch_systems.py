@@ -205,9 +205,11 @@ def test_cancelling_a_running_job_gives_its_processes_time_to_end(batch_system: 
     batch_system.wait_for(job_id, "CA")
     assert "bye" in batch_system.output(job_id)
     words = ("squeue", "-h", "-a", "--states=all", "-O", "exit_code,StateCompact", "-j", job_id)
-    # SLURM says CA a moment before it has heard how the processes ended.
+    # SLURM says CA a moment before it has heard how the processes ended. Signals reach them one after another: the
+    # job's script is ended by signal 15, or, when its child was quicker to end well, ends well itself.
     helpers.wait_until(
-        lambda: batch_system.call(*words).stdout.split() == ["15", "CA"], what="ended by signal 15"
+        lambda: batch_system.call(*words).stdout.split() in (["15", "CA"], ["0", "CA"]),
+        what="ended in its time",
     )
 
 
