@@ -1,11 +1,13 @@
-"""The hub's pages that RaySTER replaces: where their templates and static files are, and what the wait shows."""
+"""The hub's pages that RaySTER replaces: where their templates and static files are, and what they show."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..options import ServerOptions
+from ..options import FIELDS, ServerOptions
 from ..profiles import Profile
+from .received import control_name
 from .wording import summarise
 
 STATIC_FOLDER = Path(__file__).parent / "static"
@@ -26,6 +28,64 @@ def static_handlers() -> list[tuple[str, Any, dict[str, str]]]:
     from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 
     return [(r"/rayster/static/(.*)", CacheControlStaticFilesHandler, {"path": str(STATIC_FOLDER)})]
+
+
+class LivePage(NamedTuple):
+    """Where a page hears live news without the hub: the service's ``url`` (no slash at its end) and its ``ticket``.
+
+    The ticket is sent as ``Authorization: Ticket …``, never in an address.
+    """
+
+    url: str
+    ticket: str
+
+
+_END_HEADINGS = {
+    "walltime": "The time limit was reached",
+    "out-of-memory": "Out of memory",
+    "cancelled-at-site": "Cancelled at the site",
+    "node-failed": "The node failed",
+    "preempted": "Another job took the place",
+    "completed": "Your server has ended",
+    "failed": "Your server has failed",
+    "deleted": "Your server was deleted",
+    "start-failed": "Your server could not start",
+}
+
+
+class EndView(NamedTuple):
+    """Why a server ended, for the page that finds it not running as ``spawner.last_end_view()``.
+
+    ``code`` chooses the heading, ``text`` is one plain sentence or the site's own words, ``ended_at`` seconds since
+    the epoch, ``asked_for`` the line of `summarise`, ``options`` those of ``ServerOptions.as_json``.
+    """
+
+    code: str
+    text: str
+    ended_at: float | None
+    asked_for: str
+    options: Mapping[str, Any]
+
+    @property
+    def heading(self) -> str:
+        """The end in a few words."""
+        return _END_HEADINGS.get(self.code, _END_HEADINGS["completed"])
+
+    @property
+    def ended_at_utc(self) -> str:
+        """When it ended, as a browser without JavaScript shows it; empty when nobody knows."""
+        if self.ended_at is None:
+            return ""
+        return f"{datetime.fromtimestamp(self.ended_at, timezone.utc):%d %B %Y, %H:%M} UTC"
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """The names and values with which the form would ask for the same options; empty without a profile."""
+        profile = self.options.get("profile")
+        if not isinstance(profile, str):
+            return []
+        given = [(field, self.options[field]) for field in FIELDS[1:] if field in self.options]
+        return [("profile", profile), *((control_name(profile, field), str(value)) for field, value in given)]
 
 
 class PendingView(NamedTuple):

@@ -37,6 +37,16 @@ def options_from_form(formdata: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
+def anyway_name(profile_name: str) -> str:
+    """Return the name of the checkbox that says: queue here although the site does not answer."""
+    return f"anyway-{profile_name}"
+
+
+def said_anyway(formdata: Mapping[str, Any], profile_name: str) -> bool:
+    """Return whether ``formdata`` says that the profile ``profile_name`` is wanted although its site is away."""
+    return _first(formdata.get(anyway_name(profile_name))) == "yes"
+
+
 def options_from_query(query: Mapping[str, Any]) -> dict[str, Any]:
     """Return the raw options in the arguments of a spawn link, such as ``?profile=padova&cpu=4&walltime=2h``.
 

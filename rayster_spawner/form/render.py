@@ -1,23 +1,34 @@
 """Prints the spawn form: an HTML fragment that the hub puts inside its own `<form>`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from ..options import FieldError
 from ..profiles import Profile
-from .pages import TEMPLATE_FOLDER
+from ..site_facts import SiteStatus
+from .pages import TEMPLATE_FOLDER, LivePage
 from .views import options_of, problems_of
 
 
-def render_form(profiles: Sequence[Profile], *, chosen: Any, errors: Sequence[FieldError] = ()) -> str:
+def render_form(
+    profiles: Sequence[Profile],
+    *,
+    chosen: Any,
+    errors: Sequence[FieldError] = (),
+    statuses: Mapping[str, SiteStatus] = MappingProxyType({}),
+    notes: Mapping[str, str] = MappingProxyType({}),
+    live: LivePage | None = None,
+) -> str:
     """Return the form for ``profiles``, those that are open to this user, in their order.
 
     ``chosen`` is what the form is filled in with: saved options or those of a link, hostile until shown otherwise. What
     cannot be used gives way to the profile's default; only with ``errors`` is it shown back for the user to mend.
-    Every value is escaped, also the admin's.
+    ``statuses`` and ``notes`` (such as how much of a limit is used) are by the profile's name; with ``live`` the page
+    keeps the statuses up to date itself. Every value is escaped, also the admin's.
     """
     if not profiles:
         return _template("closed.html").render()
