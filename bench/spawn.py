@@ -12,32 +12,29 @@ import asyncio
 import json
 import logging
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from urllib.request import Request, urlopen
 
 import kubernetes_asyncio.config
 import kubespawner.spawner
-import yaml
 from jupyterhub import orm
 from jupyterhub.user import User
 from jupyterhub.utils import maybe_future
 from kubespawner import KubeSpawner
 from rich.console import Console
 from rich.table import Table
+from stage.parts import NAMESPACE, apiserver, ask, part, until
 from traitlets.config import Config
 
 from rayster_spawner.spawner import RaysterSpawner
 
 TARGET_RATIO = 1.10
-NAMESPACE = "rayster"
 IMAGE = "rayster/notebook:0.1.0"
 PROFILES = {
     "profiles": [
@@ -54,59 +51,11 @@ PROFILES = {
 
 
 @contextmanager
-def part(name: str, *arguments: str) -> Iterator[subprocess.Popen]:
-    """One process of the testbed."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"rayster_testbed.{name}", *arguments], stderr=subprocess.DEVNULL
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def until(what: Callable[[], Any], timeout_seconds: float = 30) -> Any:
-    """Return the first true answer of ``what``."""
-    deadline = time.monotonic() + timeout_seconds
-    while not (answer := what()):
-        if time.monotonic() > deadline:
-            raise RuntimeError("a part of the testbed did not start")
-        time.sleep(0.05)
-    return answer
-
-
-def ask(url: str, body: Any = None) -> Any:
-    """Send a request to the API server and return its JSON."""
-    data = None if body is None else json.dumps(body).encode()
-    with urlopen(Request(url, data, {"Content-Type": "application/json"}), timeout=10) as answer:
-        return json.load(answer)
-
-
-@contextmanager
 def cluster(folder: Path) -> Iterator[Path]:
     """API server, scheduler and a cloud node; yields the path of a kubeconfig file."""
-    kubeconfig, port = folder / "kubeconfig.yaml", folder / "port"
     node = ["--node-name", "cloud-0", "--cpu", "8", "--memory", "16Gi", "--pod-cidr", "127.77.0.0/16"]
     with ExitStack() as stack:
-        stack.enter_context(
-            part("apiserver", "--port", "0", "--data-dir", f"{folder}/api", "--port-file", str(port))
-        )
-        url = f"http://127.0.0.1:{until(lambda: port.exists() and port.read_text().strip())}"
-        kubeconfig.write_text(
-            yaml.safe_dump(
-                {
-                    "apiVersion": "v1",
-                    "kind": "Config",
-                    "current-context": "bench",
-                    "clusters": [{"name": "bench", "cluster": {"server": url}}],
-                    "users": [{"name": "bench", "user": {}}],
-                    "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
-                }
-            )
-        )
-        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-        ask(f"{url}/api/v1/namespaces", namespace)
+        url, kubeconfig = stack.enter_context(apiserver(folder))
         for name in ("scheduler", "node_lifecycle"):
             stack.enter_context(part(name, "--kubeconfig", str(kubeconfig)))
         stack.enter_context(
