@@ -90,7 +90,7 @@ def offload(pod: Pod, profile: Profile, options: ServerOptions) -> Pod:
 
 def site_name(profile: Profile) -> str:
     """Return the site as one label value: ``cloud``, the virtual node, or the profile that chooses by labels."""
-    return profile.site[:63].rstrip(".-") if isinstance(profile.site, str) else profile.name
+    return profile.site_name
 
 
 def sbatch_flags(profile: Profile, options: ServerOptions) -> list[str]:

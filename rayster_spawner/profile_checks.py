@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 from pydantic_core import PydanticCustomError
 
 from . import interlink
+from .text import did_you_mean
 
+CLOUD_SITE = "cloud"
 IMPOSSIBLE = "impossible_combination"
 
 # Options of sbatch that RaySTER writes itself or that would break what it relies on (the job's name is the pod's UID).
@@ -85,6 +87,33 @@ def names_used_twice(names: list[Any]) -> list[Mistake]:
         for n, name in enumerate(names)
         if name is not None and names.count(name) > 1
     ]
+
+
+def not_one_token(agent: Any) -> list[Mistake]:
+    """Return a mistake unless ``agent`` has its token in one place."""
+    if agent.token_file is None and agent.token_env is None:
+        return [Mistake(("token_file",), None, "is required, or token_env: the agent must know who asks")]
+    if agent.token_file is not None and agent.token_env is not None:
+        return [Mistake(("token_env",), agent.token_env, "cannot stand beside token_file; give one of them")]
+    return []
+
+
+def site_label(profile_name: str, site: Any) -> str:
+    """Return the site of a profile as one label value: ``cloud``, the virtual node, or the profile's own name."""
+    return site[:63].rstrip(".-") if isinstance(site, str) else profile_name
+
+
+def sites_of_no_profile(sites: Iterable[str], used: Iterable[str]) -> list[Mistake]:
+    """Return a mistake for each of ``sites`` that is not ``used`` by a profile, or that can have no agent."""
+    known = sorted({name for name in used if name != CLOUD_SITE})
+    mistakes = []
+    for name in sites:
+        if name == CLOUD_SITE:
+            mistakes.append(Mistake(("sites", name), "…", "has no batch system; leave it out"))
+        elif name not in known:
+            said = f"known are {', '.join(known)}{did_you_mean(name, known)}" if known else "there is none"
+            mistakes.append(Mistake(("sites", name), "…", f"is the site of no profile; {said}"))
+    return mistakes
 
 
 Check = Callable[[Any], Iterable[Mistake]]

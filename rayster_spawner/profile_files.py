@@ -9,7 +9,15 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from .profile_checks import IMPOSSIBLE, Mistake, impossible, names_used_twice
+from .profile_checks import (
+    IMPOSSIBLE,
+    Mistake,
+    impossible,
+    names_used_twice,
+    not_one_token,
+    site_label,
+    sites_of_no_profile,
+)
 from .profile_words import UNIONS, reason
 from .profiles import Profile, ProfileSet
 from .text import did_you_mean, shown
@@ -174,9 +182,14 @@ def _known_keys(path: tuple[str | int, ...]) -> list[str]:
         if isinstance(step, int):
             here = here.get("items", {})
         else:
-            here = here.get("properties", {}).get(step) or {}
+            here = here.get("properties", {}).get(step) or _any_entry(here)
         here = _mapping_branch(here, schema)
     return list(here.get("properties", {}))
+
+
+def _any_entry(mapping: dict[str, Any]) -> dict[str, Any]:
+    """Return what each entry of a mapping is whose keys are the admin's own names."""
+    return next(iter(mapping.get("patternProperties", {}).values()), {})
 
 
 def _mapping_branch(here: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
@@ -193,6 +206,10 @@ def _hidden_mistakes(content: Any, found: list[Mistake]) -> Iterator[Mistake]:
     entries = content.get("profiles") if isinstance(content, Mapping) else None
     if not isinstance(entries, list):
         return
+    known_paths = {mistake.path for mistake in found}
+    for mistake in _hidden_mistakes_of_sites(content.get("sites"), entries):
+        if mistake.path not in known_paths:
+            yield mistake
     broken = {mistake.path[1] for mistake in found if len(mistake.path) > 1}
     yield from names_used_twice(
         [entry.get("name") if isinstance(entry, Mapping) else None for entry in entries]
@@ -202,6 +219,27 @@ def _hidden_mistakes(content: Any, found: list[Mistake]) -> Iterator[Mistake]:
             readable = SimpleNamespace(**dict(_readable_fields(entry)))
             for mistake in impossible(readable):
                 yield Mistake(("profiles", n, *mistake.path), mistake.value, mistake.reason)
+
+
+def _hidden_mistakes_of_sites(sites: Any, profiles: list[Any]) -> Iterator[Mistake]:
+    if not isinstance(sites, Mapping):
+        return
+    used = [
+        site_label(entry["name"], entry["site"])
+        for entry in profiles
+        if isinstance(entry, Mapping)
+        and isinstance(entry.get("name"), str)
+        and isinstance(entry.get("site"), (str, Mapping))
+    ]
+    # A profile that cannot be read may be the one that uses the site.
+    if len(used) == len(profiles):
+        yield from sites_of_no_profile(map(str, sites), used)
+    for name, site in sites.items():
+        agent = site.get("agent") if isinstance(site, Mapping) else None
+        if isinstance(agent, Mapping):
+            tokens = {field: agent.get(field) for field in ("token_file", "token_env")}
+            for mistake in not_one_token(SimpleNamespace(**tokens)):
+                yield Mistake(("sites", name, "agent", *mistake.path), mistake.value, mistake.reason)
 
 
 def _readable_fields(entry: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -13,7 +13,15 @@ from pydantic import (
 )
 
 from . import interlink, profile_words
-from .profile_checks import bounds_out_of_order, impossible, names_used_twice, refuse
+from .profile_checks import (
+    bounds_out_of_order,
+    impossible,
+    names_used_twice,
+    not_one_token,
+    refuse,
+    site_label,
+    sites_of_no_profile,
+)
 from .quantities import (
     MAX_MEMORY_MIB,
     MAX_WALLTIME_MINUTES,
@@ -79,6 +87,8 @@ LabelKey = Annotated[str, _text(317, interlink.LABEL_KEY_PATTERN)]
 LabelValue = Annotated[str, StringConstraints(strict=True, pattern=interlink.LABEL_VALUE_PATTERN)]
 NodeName = Annotated[str, _text(253, interlink.NODE_NAME_PATTERN)]
 SitePath = Annotated[str, _text(500, interlink.USER_PATH_PATTERN), BeforeValidator(_no_parent_folder)]
+SiteName = Annotated[str, _text(63, interlink.NODE_NAME_PATTERN)]
+FilePath = Annotated[str, _text(500, interlink.PATH_PATTERN)]
 ContainerPath = Annotated[str, _text(500, interlink.PATH_PATTERN), BeforeValidator(_no_parent_folder)]
 SlurmWord = Annotated[str, _text(64, interlink.SLURM_WORD_PATTERN)]
 EnvironmentName = Annotated[str, _text(128, interlink.ENV_NAME_PATTERN)]
@@ -319,6 +329,11 @@ class Profile(Model):
         return self.site != "cloud"
 
     @property
+    def site_name(self) -> str:
+        """The site as one label value: ``cloud``, the virtual node, or the profile that chooses by labels."""
+        return site_label(self.name, self.site)
+
+    @property
     def is_batch(self) -> bool:
         """Whether servers of this profile are jobs that may wait in a queue."""
         return self.scheduler != "none"
@@ -340,15 +355,57 @@ class Profile(Model):
         return self
 
 
-class ProfileSet(Model):
-    """All profiles of a hub, in the order of the form."""
+class Agent(Model):
+    """Where a site's agent is, and the secret that it and the hub know each other by."""
 
-    profiles: list[Profile] = Field(min_length=1, max_length=200)
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["token_file"]}, {"required": ["token_env"]}]}
+    )
+
+    url: Annotated[str, _text(500, profile_words.HUB_URL_PATTERN)] = Field(
+        description="The agent's address as seen from the hub, such as `https://edge.example.org:8182`."
+    )
+    token_file: FilePath | None = Field(
+        None, description="The file with the site's token. It is read again when it changes."
+    )
+    token_env: EnvironmentName | None = Field(
+        None,
+        description="The environment variable with the site's token, of hub and service, instead of a file.",
+    )
+    ca_file: FilePath | None = Field(
+        None, description="Certificates that the agent's own must come from. Default: the system's."
+    )
 
     @model_validator(mode="after")
-    def has_no_name_twice(self) -> "ProfileSet":
-        """Refuse two profiles of one name."""
-        refuse(names_used_twice([profile.name for profile in self.profiles]))
+    def has_one_token(self) -> "Agent":
+        """Refuse an agent without a token, or with two."""
+        refuse(not_one_token(self))
+        return self
+
+
+class Site(Model):
+    """What is set once for all profiles of a site."""
+
+    agent: Agent = Field(description="The program at the site's edge that tells its queue.")
+
+
+class ProfileSet(Model):
+    """All profiles of a hub, in the order of the form, and what is set for their sites."""
+
+    profiles: list[Profile] = Field(min_length=1, max_length=200)
+    sites: dict[SiteName, Site] = Field(
+        {},
+        max_length=200,
+        description="By site: the name of its virtual node, or of the profile that chooses nodes by labels.",
+    )
+
+    @model_validator(mode="after")
+    def fits_together(self) -> "ProfileSet":
+        """Refuse two profiles of one name, and sites that no profile uses."""
+        refuse(
+            names_used_twice([profile.name for profile in self.profiles])
+            + sites_of_no_profile(self.sites, [profile.site_name for profile in self.profiles])
+        )
         return self
 
     def get(self, name: str) -> Profile | None:
