@@ -6,17 +6,21 @@ and RBAC on, and ends it. One client sends one request after the other, as in th
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+# A script's own folder comes first in the path, and there queue.py stands in the way of Python's own `queue`.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
 import argparse
 import asyncio
 import json
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import aiohttp
 from rich.console import Console

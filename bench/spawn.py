@@ -7,17 +7,21 @@ the hub's database in sqlite. The pods run `sleep`.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+# A script's own folder comes first in the path, and there queue.py stands in the way of Python's own `queue`.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
 import argparse
 import asyncio
 import json
 import logging
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,9 +33,9 @@ from jupyterhub.utils import maybe_future
 from kubespawner import KubeSpawner
 from rich.console import Console
 from rich.table import Table
-from stage.parts import NAMESPACE, apiserver, ask, part, until
 from traitlets.config import Config
 
+from bench.stage.parts import NAMESPACE, apiserver, ask, part, until
 from rayster_spawner.spawner import RaysterSpawner
 
 TARGET_RATIO = 1.10
