@@ -12,6 +12,10 @@ RAYSTER_HUB_PORT            port of the hub itself on 127.0.0.1, for proxy and s
 RAYSTER_PUBLIC_URL          what users open (default: http://127.0.0.1:8000)
 RAYSTER_PROXY_API_URL       API of a proxy that runs on its own; its token is CONFIGPROXY_AUTH_TOKEN
                             (default: the hub starts a proxy)
+RAYSTER_SERVICE_URL         where the service `rayster` runs (python -m rayster_spawner.service); without it pages show
+                            what the hub itself knows. Its token is in RAYSTER_SERVICE_TOKEN_FILE, or is
+                            RAYSTER_SERVICE_TOKEN
+RAYSTER_CULL_SECONDS        stops servers that nobody has used for so long (default: none is stopped)
 RAYSTER_DEMO_PASSWORD_FILE  makes everybody of RAYSTER_DEMO_USERS log in with the password in this file
 RAYSTER_DEMO_USERS          JSON: each user's groups, such as {"ada": ["padova"], "bruno": []}
 """
@@ -22,6 +26,8 @@ import os
 import sys
 from pathlib import Path
 
+from jupyterhub import version_info
+
 from rayster_spawner.form import static_handlers, template_paths
 from rayster_spawner.profile_files import ProfilesError, load_profiles
 
@@ -30,6 +36,8 @@ c = c  # noqa: F821
 
 # The chart mounts the whole values of the release here.
 CHART_VALUES = "/usr/local/etc/jupyterhub/secret/values.yaml"
+# The name of the service in `c.JupyterHub.services`, or in `hub.services` of the chart's values.
+SERVICE = "rayster"
 
 
 def checked_profiles(file):
@@ -69,6 +77,77 @@ def configure_rayster(profiles_file):
 
     # To the pending page at once: it shows the queue, the login page would only hang.
     c.JupyterHub.tornado_settings = {**c.JupyterHub.get("tornado_settings", {}), "slow_spawn_timeout": 0}
+
+
+def configure_service():
+    """Join hub and service where there is one: its rights in the hub, the users' way to it, the pages' use of it."""
+    service = next((spec for spec in c.JupyterHub.get("services", ()) if spec.get("name") == SERVICE), None)
+    if service is None:
+        return
+    # It is no page of its own, for a menu or for a question whether one trusts it: it speaks to RaySTER's pages.
+    service.setdefault("display", False)
+    service.setdefault("oauth_no_confirm", True)
+    # A hub of line 6 that starts while the service is away would wait 30 s for it before it lets queued servers go on;
+    # line 5 always waits 1 s. The route is there in either case.
+    if version_info >= (6,):
+        service.setdefault("timeout", 1)
+    c.JupyterHub.load_roles = [
+        *c.JupyterHub.get("load_roles", ()),
+        # To see which servers there are, so that it can sweep pods that are nobody's. It changes nothing in the hub.
+        {"name": "rayster-service", "services": [SERVICE], "scopes": ["list:users", "read:servers"]},
+    ]
+    let_users_open(SERVICE)
+    c.RaysterSpawner.service_url = f"{c.JupyterHub.get('base_url', '/').rstrip('/')}/services/{SERVICE}"
+    c.RaysterSpawner.service_token = service["api_token"]
+
+
+def let_users_open(service):
+    """Add the right to use a service to what every user may do, in the way of the hub's line."""
+    scope = f"access:services!service={service}"
+    roles = c.JupyterHub.load_roles
+    role = next((role for role in roles if role["name"] == "user" and "scopes" in role), None)
+    if role is not None:  # the admin's own, which is all that counts
+        role["scopes"] = [*role["scopes"], scope]
+    elif version_info >= (6,):
+        c.JupyterHub.extra_user_scopes = {*c.JupyterHub.get("extra_user_scopes", ()), scope}
+    else:
+        roles.append({"name": "user", "scopes": ["self", scope]})
+
+
+def add_service(url):
+    """Tell the hub of a service that runs on its own at ``url``."""
+    file = os.environ.get("RAYSTER_SERVICE_TOKEN_FILE")
+    token = Path(file).read_text().strip() if file else os.environ.get("RAYSTER_SERVICE_TOKEN", "")
+    if not token:
+        print("The hub does not start: RAYSTER_SERVICE_URL is set, its token is not.", file=sys.stderr)
+        raise SystemExit(1)
+    c.JupyterHub.services = [
+        *c.JupyterHub.get("services", ()),
+        {"name": SERVICE, "url": url, "api_token": token},
+    ]
+
+
+def configure_culler(seconds):
+    """Stop servers that were not used for so long; what the chart does by its own `cull`."""
+    every = max(1, min(600, int(seconds) // 4))
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterhub_idle_culler",
+        f"--timeout={int(seconds)}",
+        f"--cull-every={every}",
+    ]
+    c.JupyterHub.services = [*c.JupyterHub.get("services", ()), {"name": "idle-culler", "command": command}]
+    c.JupyterHub.load_roles = [
+        *c.JupyterHub.get("load_roles", ()),
+        # It asks for ready servers only, and those count from the moment in which they were: hours in a queue are not
+        # idle. The spawner sees to it. No maximum age: the walltime is one.
+        {
+            "name": "idle-culler",
+            "services": ["idle-culler"],
+            "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
+        },
+    ]
 
 
 def configure_machine():
@@ -133,12 +212,18 @@ def listen_on_pod_address(spawner, pod):
 
 if importlib.util.find_spec("z2jh"):
     configure_rayster(CHART_VALUES)
+    configure_service()
 else:
     if "RAYSTER_PROFILES_FILE" not in os.environ:
         print("The hub does not start: RAYSTER_PROFILES_FILE is not set.", file=sys.stderr)
         raise SystemExit(1)
     configure_rayster(os.environ["RAYSTER_PROFILES_FILE"])
     configure_machine()
+    if "RAYSTER_SERVICE_URL" in os.environ:
+        add_service(os.environ["RAYSTER_SERVICE_URL"])
+    configure_service()
+    if "RAYSTER_CULL_SECONDS" in os.environ:
+        configure_culler(os.environ["RAYSTER_CULL_SECONDS"])
     if "RAYSTER_DEMO_PASSWORD_FILE" in os.environ:
         configure_demo_users(
             os.environ["RAYSTER_DEMO_PASSWORD_FILE"], json.loads(os.environ.get("RAYSTER_DEMO_USERS", "{}"))

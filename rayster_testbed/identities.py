@@ -23,12 +23,10 @@ class Identity:
     groups: tuple[str, ...] = ()
 
 
-# The hub is the only one whose rights are under test: it has those of its Roles and no others.
-HUB = Identity(
-    "hub",
-    f"system:serviceaccount:{NAMESPACE}:hub",
-    ("system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}"),
-)
+_SERVICE_ACCOUNT_GROUPS = ("system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}")
+# Hub and service are those whose rights are under test: they have those of their Roles and no others.
+HUB = Identity("hub", f"system:serviceaccount:{NAMESPACE}:hub", _SERVICE_ACCOUNT_GROUPS)
+SERVICE = Identity("service", f"system:serviceaccount:{NAMESPACE}:rayster", _SERVICE_ACCOUNT_GROUPS)
 ADMIN = Identity("admin", "admin", _ALL_RIGHTS)
 
 

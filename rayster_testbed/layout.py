@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rayster_testbed.ports import free_ports
+from rayster_testbed.short_path import short_path
 
 # The checkout: jupyterhub_config.py and helm-values/ are used as they lie there.
 REPOSITORY = Path(__file__).resolve().parent.parent
 CLOUD_NODE = "cloud-0"
 HUB_NAME = "hub"
+SERVICE_NAME = "service"
+# Where the proxy shows the service.
+SERVICE_PREFIX = "/services/rayster/"
 # Who can log in to the demo, and the groups they are in.
 DEMO_USERS = {"ada": ("leonardo", "padova"), "bruno": ()}
 
@@ -41,7 +45,9 @@ class Addresses:
     apiserver: int
     hub: int
     proxy_api: int
+    service: int
     plugins: dict[str, int]
+    agents: dict[str, int]
     pod_cidr: str
 
     @property
@@ -63,14 +69,17 @@ def choose_addresses(host: str, port: int | None) -> Addresses:
         host: the address that the public port listens on.
         port: the public port; None for any free one.
     """
-    public, apiserver, hub, proxy_api, *plugins = free_ports(4 + len(SITES))
+    public, apiserver, hub, proxy_api, service, *others = free_ports(5 + 2 * len(SITES))
+    names = [site.name for site in SITES]
     return Addresses(
         public_host=host,
         public_port=port or public,
         apiserver=apiserver,
         hub=hub,
         proxy_api=proxy_api,
-        plugins=dict(zip((site.name for site in SITES), plugins, strict=True)),
+        service=service,
+        plugins=dict(zip(names, others[: len(names)], strict=True)),
+        agents=dict(zip(names, others[len(names) :], strict=True)),
         # 127.0.0.0/8 is all loopback on Linux. The first addresses are what other programs take by habit.
         pod_cidr=f"127.{20 + secrets.randbelow(230)}.0.0/16",
     )
@@ -100,14 +109,21 @@ class Layout:
         """Where a part keeps its own."""
         return self.root / "data" / part
 
+    def agent_token(self, site: str) -> Path:
+        """The file with the one secret between a site's agent and the hub's side; `secret` makes it."""
+        return self.secret_file(f"{site}-agent-token")
+
     def slurm_ready(self) -> Path:
         """The file that the batch system writes once it works."""
         return self.root / "run" / "slurm.ready"
 
     def secret(self, name: str) -> str:
         """Return a secret that is made at the first start and kept, readable by its owner only."""
-        file = self.root / "pki" / name
-        return _kept_secret(file, lambda: secrets.token_hex(32))
+        return _kept_secret(self.secret_file(name), lambda: secrets.token_hex(32))
+
+    def secret_file(self, name: str) -> Path:
+        """The file of a secret."""
+        return self.pki / name
 
     def demo_password(self) -> str:
         """Return the password of the demo's users."""
@@ -125,6 +141,18 @@ class Layout:
             return json.loads(self.summary.read_text())
         except (OSError, ValueError):
             return {}
+
+
+def profile_words(addresses: Addresses, layout: Layout) -> dict[str, str]:
+    """Return what stands for `${…}` in a profiles file: `STATE`, and `<SITE>_AGENT` and `<SITE>_TOKEN` of each site."""
+    # A profile's paths are plain words; the state directory may not be one.
+    state = short_path(layout.root)
+    words = {"STATE": str(state)}
+    for site in SITES:
+        name = site.name.upper().replace("-", "_")
+        words[f"{name}_AGENT"] = f"http://127.0.0.1:{addresses.agents[site.name]}"
+        words[f"{name}_TOKEN"] = str(state / layout.agent_token(site.name).relative_to(layout.root))
+    return words
 
 
 def _kept_secret(file: Path, make) -> str:

@@ -16,12 +16,26 @@ from typing import Literal
 
 from rayster_testbed.cluster import Cluster
 from rayster_testbed.identities import NAMESPACE
-from rayster_testbed.layout import CLOUD_NODE, DEMO_USERS, HUB_NAME, REPOSITORY, SITES, Addresses, Layout
+from rayster_testbed.layout import (
+    CLOUD_NODE,
+    DEMO_USERS,
+    HUB_NAME,
+    REPOSITORY,
+    SERVICE_NAME,
+    SERVICE_PREFIX,
+    SITES,
+    Addresses,
+    Layout,
+)
 from rayster_testbed.parts import PartPlan
 
 BatchSystem = Literal["slurm", "queue"]
 # Not a part, but what some of them need: RBAC and the namespace are in the API server.
 MANIFESTS = "manifests"
+_SERVICE_TOKEN = "service-token"  # noqa: S105 the name of a file
+# A demo is looked at for minutes: what its sites tell is fresher than it would be at a real one.
+_AGENT_INTERVAL_SECONDS = 4
+_ORPHAN_GRACE_SECONDS = 30
 # Variables of the caller that would make a part talk to something else than the testbed.
 _FOREIGN_PREFIXES = (
     "KUBE",
@@ -65,7 +79,8 @@ def plan_parts(setting: Setting, layout: Layout, addresses: Addresses, cluster: 
         plans += [_plugin(site.name, setting, layout, addresses)]
         plans += [_virtual_node(site.name, site.accelerator, setting, layout, addresses, cluster)]
     if setting.hub:
-        plans += [_proxy(layout, addresses), _hub(layout, addresses)]
+        plans += [_agent(site.name, layout, addresses) for site in SITES]
+        plans += [_proxy(layout, addresses), _service(layout, addresses), _hub(layout, addresses)]
     return plans
 
 
@@ -159,6 +174,27 @@ def _virtual_node(
     )
 
 
+def _agent(site: str, layout: Layout, addresses: Addresses) -> PartPlan:
+    port = addresses.agents[site]
+    layout.secret(layout.agent_token(site).name)
+    return PartPlan(
+        name=agent_of(site),
+        command=(
+            *(sys.executable, "-m", "rayster_site", "serve", "--site", site, "--scheduler", "slurm"),
+            *("--host", "127.0.0.1", "--port", str(port)),
+            *("--token-file", str(layout.agent_token(site))),
+            *("--interval-seconds", str(_AGENT_INTERVAL_SECONDS)),
+            *("--command-dir", str(layout.slurm / "bin"), "--state-dir", str(layout.data(agent_of(site)))),
+            # As from the edge of a real site: by the hub's public address.
+            *("--service-url", f"{addresses.public_url}{SERVICE_PREFIX}".rstrip("/")),
+            *("--cancel-orphans", "--orphan-grace-seconds", str(_ORPHAN_GRACE_SECONDS)),
+        ),
+        environment={"SLURM_CONF": str(layout.slurm / "slurm.conf")},
+        needs=("slurm",),
+        is_ready=answers_ok(f"http://127.0.0.1:{port}/healthz"),
+    )
+
+
 def _proxy(layout: Layout, addresses: Addresses) -> PartPlan:
     hub_url = f"http://127.0.0.1:{addresses.hub}"
     return PartPlan(
@@ -171,6 +207,24 @@ def _proxy(layout: Layout, addresses: Addresses) -> PartPlan:
         ),
         environment={"CONFIGPROXY_AUTH_TOKEN": layout.secret("proxy-token")},
         is_ready=answers_ok(f"{addresses.public_url}/_chp_healthz"),
+    )
+
+
+def _service(layout: Layout, addresses: Addresses) -> PartPlan:
+    return PartPlan(
+        name=SERVICE_NAME,
+        command=(
+            *(sys.executable, "-m", "rayster_spawner.service"),
+            *("--host", "127.0.0.1", "--port", str(addresses.service), "--base-url", SERVICE_PREFIX),
+            *("--profiles", str(layout.profiles), "--namespace", NAMESPACE),
+        ),
+        environment={
+            "KUBECONFIG": str(layout.kubeconfig(SERVICE_NAME)),
+            "JUPYTERHUB_API_URL": f"http://127.0.0.1:{addresses.hub}/hub/api",
+            "JUPYTERHUB_API_TOKEN": layout.secret(_SERVICE_TOKEN),
+        },
+        needs=(MANIFESTS,),
+        is_ready=answers_ok(f"http://127.0.0.1:{addresses.service}{SERVICE_PREFIX}healthz"),
     )
 
 
@@ -188,6 +242,8 @@ def _hub(layout: Layout, addresses: Addresses) -> PartPlan:
             "RAYSTER_HUB_PORT": str(addresses.hub),
             "RAYSTER_PUBLIC_URL": addresses.public_url,
             "RAYSTER_PROXY_API_URL": f"http://127.0.0.1:{addresses.proxy_api}",
+            "RAYSTER_SERVICE_URL": f"http://127.0.0.1:{addresses.service}",
+            "RAYSTER_SERVICE_TOKEN_FILE": str(layout.secret_file(_SERVICE_TOKEN)),
             "RAYSTER_DEMO_PASSWORD_FILE": str(layout.password),
             "RAYSTER_DEMO_USERS": json.dumps(DEMO_USERS),
         },
@@ -196,6 +252,11 @@ def _hub(layout: Layout, addresses: Addresses) -> PartPlan:
         is_ready=answers_ok(f"{addresses.public_url}/hub/health"),
         ready_timeout_seconds=60,
     )
+
+
+def agent_of(site: str) -> str:
+    """Return the name of the part that is the agent of a site."""
+    return f"{site}-agent"
 
 
 def plugin_of(site: str) -> str:

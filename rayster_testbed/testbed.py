@@ -17,21 +17,30 @@ from typing import Literal
 from rayster_testbed import kube
 from rayster_testbed.certificates import server_certificate
 from rayster_testbed.cluster import Cluster, read_manifests
-from rayster_testbed.identities import ADMIN, HUB, NAMESPACE, part_identity, write_kubeconfig, write_tokens
+from rayster_testbed.identities import (
+    ADMIN,
+    HUB,
+    NAMESPACE,
+    SERVICE,
+    part_identity,
+    write_kubeconfig,
+    write_tokens,
+)
 from rayster_testbed.layout import (
     DEMO_USERS,
     HUB_NAME,
     REPOSITORY,
+    SERVICE_NAME,
     SITES,
     Addresses,
     Layout,
     choose_addresses,
+    profile_words,
 )
 from rayster_testbed.leftovers import Process, end_processes, mark
 from rayster_testbed.parts import Part, PartPlan
-from rayster_testbed.plan import MANIFESTS, BatchSystem, Setting, part_environment, plan_parts
+from rayster_testbed.plan import MANIFESTS, BatchSystem, Setting, agent_of, part_environment, plan_parts
 from rayster_testbed.ports import is_free
-from rayster_testbed.short_path import short_path
 from rayster_testbed.slurm import programs
 
 Say = Callable[[str, str], None]  # (name of a part or step, what happened to it)
@@ -179,8 +188,8 @@ class Testbed:
         """End everything: the hub first, then what users run, then the rest. Takes less than 15 s."""
         if self._lock is None:  # not started, or the state directory is another testbed's
             return
-        for name in (HUB_NAME, "proxy"):
-            self._stop_part(name)
+        self._stop_part(HUB_NAME)
+        self._stop_together(["proxy", SERVICE_NAME, *(agent_of(site.name) for site in SITES)])
         if self.parts:
             self._end_servers()
         sites = [name for site in SITES for name in (site.name, f"{site.name}-plugin")]
@@ -252,14 +261,13 @@ class Testbed:
         layout = self.layout
         certificate = server_certificate(layout.pki)
         names = ["scheduler", "node-lifecycle", "kubelet", *(site.name for site in SITES)]
-        identities = [ADMIN, HUB, *map(part_identity, names)]
+        identities = [ADMIN, HUB, SERVICE, *map(part_identity, names)]
         for name, token in write_tokens(layout.tokens, identities).items():
             write_kubeconfig(
                 layout.kubeconfig(name), self.addresses.api_url, certificate.authority, name, token
             )
         source = self._profiles or REPOSITORY / "rayster_testbed" / "demo" / "profiles.yaml"
-        # A profile's paths are plain words; the state directory may not be one.
-        text = string.Template(source.read_text()).safe_substitute(STATE=str(short_path(layout.root)))
+        text = string.Template(source.read_text()).safe_substitute(profile_words(self.addresses, layout))
         layout.profiles.write_text(text)
         layout.demo_password()
 

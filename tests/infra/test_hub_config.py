@@ -7,6 +7,7 @@ import types
 from pathlib import Path
 
 import pytest
+import yaml
 from traitlets.config import Config
 
 REPOSITORY = Path(__file__).parents[2]
@@ -26,13 +27,21 @@ profiles:
 """
 
 
-def configured(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, source: str = "") -> Config:
-    """Run the configuration as JupyterHub does; return the configuration object."""
+def configured(
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    source: str = "",
+    c: Config | None = None,
+    hub_line: int | None = None,
+) -> Config:
+    """Run the configuration as JupyterHub does, after what is in ``c`` already; return the configuration object."""
+    if hub_line is not None:
+        monkeypatch.setattr("jupyterhub.version_info", (hub_line, 5, 0, "", ""))
     for name in [name for name in os.environ if name.startswith("RAYSTER_")]:
         monkeypatch.delenv(name)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    c = Config()
+    c = Config() if c is None else c
     exec(compile(source or CONFIG.read_text(), str(CONFIG), "exec"), {"c": c, "__file__": str(CONFIG)})
     return c
 
@@ -109,12 +118,148 @@ def test_a_proxy_of_its_own_keeps_its_routes_while_the_hub_is_away(monkeypatch, 
     assert c.JupyterHub.cleanup_servers is False
 
 
-def test_in_a_cluster_the_profiles_are_those_of_the_release_and_the_chart_keeps_the_rest(monkeypatch):
+# The service
+
+
+@pytest.fixture
+def with_service(tmp_path) -> dict[str, str]:
+    """The environment of a hub on one machine that has the service."""
+    (tmp_path / "token").write_text("the-services-token\n")
+    return {
+        "RAYSTER_PROFILES_FILE": str(GOOD),
+        "RAYSTER_HUB_STATE_DIR": str(tmp_path),
+        "RAYSTER_SERVICE_URL": "http://127.0.0.1:8183",
+        "RAYSTER_SERVICE_TOKEN_FILE": str(tmp_path / "token"),
+    }
+
+
+def roles(c: Config) -> dict[str, list[str]]:
+    return {role["name"]: role["scopes"] for role in c.JupyterHub.get("load_roles", [])}
+
+
+USE_SERVICE = "access:services!service=rayster"
+
+
+def test_hub_without_the_service_says_nothing_of_it(monkeypatch, tmp_path):
+    c = configured({"RAYSTER_PROFILES_FILE": str(GOOD), "RAYSTER_HUB_STATE_DIR": str(tmp_path)}, monkeypatch)
+    assert not {"services", "load_roles", "extra_user_scopes"} & set(c.JupyterHub)
+    assert not {"service_url", "service_token"} & set(c.RaysterSpawner)
+
+
+def test_service_may_list_servers_and_change_nothing(monkeypatch, with_service):
+    c = configured(with_service, monkeypatch)
+    (service,) = c.JupyterHub.services
+    assert (service["name"], service["url"], service["api_token"]) == (
+        "rayster", "http://127.0.0.1:8183", "the-services-token",
+    )  # fmt: skip
+    assert roles(c)["rayster-service"] == ["list:users", "read:servers"]
+
+
+def test_spawner_knows_where_the_service_is_and_signs_with_its_token(monkeypatch, with_service):
+    c = configured(with_service, monkeypatch)
+    assert c.RaysterSpawner.service_url == "/services/rayster"
+    assert c.RaysterSpawner.service_token == "the-services-token"
+
+
+def test_service_is_below_the_hubs_base_url(monkeypatch, with_service):
+    before = Config()
+    before.JupyterHub.base_url = "/jupyter/"
+    c = configured(with_service, monkeypatch, c=before)
+    assert c.RaysterSpawner.service_url == "/jupyter/services/rayster"
+
+
+def test_every_user_may_use_the_service_on_line_6(monkeypatch, with_service):
+    c = configured(with_service, monkeypatch, hub_line=6)
+    assert (c.JupyterHub.extra_user_scopes, "user" in roles(c)) == ({USE_SERVICE}, False)
+
+
+def test_every_user_may_use_the_service_on_line_5(monkeypatch, with_service):
+    c = configured(with_service, monkeypatch, hub_line=5)
+    assert roles(c)["user"] == ["self", USE_SERVICE]
+    assert "extra_user_scopes" not in c.JupyterHub  # which it does not know
+
+
+@pytest.mark.parametrize("line", [5, 6])
+def test_admins_own_role_of_users_is_added_to(monkeypatch, with_service, line):
+    before = Config()
+    before.JupyterHub.load_roles = [{"name": "user", "scopes": ["self", "shares!user"]}]
+    c = configured(with_service, monkeypatch, c=before, hub_line=line)
+    assert roles(c)["user"] == ["self", "shares!user", USE_SERVICE]
+
+
+@pytest.mark.parametrize(("line", "seconds"), [(5, None), (6, 1)], ids=["5", "6"])
+def test_hub_does_not_wait_for_a_service_that_is_away(monkeypatch, with_service, line, seconds):
+    (service,) = configured(with_service, monkeypatch, hub_line=line).JupyterHub.services
+    assert service.get("timeout") == seconds  # line 5 knows no such key, and waits 1 s
+
+
+def test_service_without_a_token_is_a_mistake(monkeypatch, with_service, capsys):
+    del with_service["RAYSTER_SERVICE_TOKEN_FILE"]
+    with pytest.raises(SystemExit):
+        configured(with_service, monkeypatch)
+    assert "RAYSTER_SERVICE_URL is set, its token is not" in capsys.readouterr().err
+
+
+def test_the_hub_takes_the_services(tmp_path, with_service):
+    environment = {**os.environ, **with_service, "RAYSTER_CULL_SECONDS": "3600"}
+    answer = subprocess.run(
+        [sys.executable, "-m", "jupyterhub", "--config", str(CONFIG), "--show-config-json"],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert "Config option" not in answer.stderr
+
+
+# The culler
+
+
+def test_nobody_is_culled_unless_asked_for(monkeypatch, tmp_path):
+    c = configured({"RAYSTER_PROFILES_FILE": str(GOOD), "RAYSTER_HUB_STATE_DIR": str(tmp_path)}, monkeypatch)
+    assert "services" not in c.JupyterHub
+
+
+@pytest.mark.parametrize(("seconds", "every"), [("3600", 600), ("40", 10), ("2", 1)])
+def test_culler_looks_often_enough_for_its_limit(monkeypatch, tmp_path, seconds, every):
+    environment = {"RAYSTER_PROFILES_FILE": str(GOOD), "RAYSTER_HUB_STATE_DIR": str(tmp_path)}
+    c = configured({**environment, "RAYSTER_CULL_SECONDS": seconds}, monkeypatch)
+    (culler,) = c.JupyterHub.services
+    assert culler["command"][1:] == [
+        "-m",
+        "jupyterhub_idle_culler",
+        f"--timeout={seconds}",
+        f"--cull-every={every}",
+    ]
+    assert roles(c)["idle-culler"] == ["list:users", "read:users:activity", "read:servers", "delete:servers"]
+
+
+# In a cluster
+
+
+@pytest.fixture
+def chart(monkeypatch) -> str:
+    """The configuration as the chart's hub runs it, reading the shipped profiles."""
     monkeypatch.setitem(sys.modules, "z2jh", types.ModuleType("z2jh"))
     sys.modules["z2jh"].__spec__ = types.SimpleNamespace()
     source = CONFIG.read_text()
     assert CHART_VALUES in source
-    c = configured({}, monkeypatch, source.replace(CHART_VALUES, str(GOOD)))
+    return source.replace(CHART_VALUES, str(GOOD))
+
+
+def test_in_a_cluster_the_services_entry_of_the_values_is_all_it_takes(monkeypatch, chart):
+    values = yaml.safe_load((REPOSITORY / "helm-values" / "rayster.yaml").read_text())
+    before = Config()
+    # What the chart makes of hub.services.
+    before.JupyterHub.services = [
+        {**entry, "name": name, "api_token": "of-the-charts-secret"}
+        for name, entry in values["hub"]["services"].items()
+    ]
+    c = configured({}, monkeypatch, chart, before)
+    assert c.RaysterSpawner.service_token == "of-the-charts-secret"
+    assert roles(c)["rayster-service"] == ["list:users", "read:servers"]
+
+
+def test_in_a_cluster_the_profiles_are_those_of_the_release_and_the_chart_keeps_the_rest(monkeypatch, chart):
+    c = configured({}, monkeypatch, chart)
     assert c.RaysterSpawner.profiles_file == str(GOOD)
     assert c.JupyterHub.spawner_class == "rayster"
     assert "db_url" not in c.JupyterHub

@@ -2,12 +2,14 @@
 
 import json
 import re
+import string
 from pathlib import Path
 
 import pytest
 import yaml
 
 from rayster_spawner.profile_files import load_profiles
+from rayster_testbed.layout import SITES, Layout, choose_addresses, profile_words
 
 REPOSITORY = Path(__file__).parents[2]
 # Split, so that this file does not find itself.
@@ -74,18 +76,50 @@ def test_helm_values_choose_the_spawner_by_its_entry_point():
     assert 'rayster = "rayster_spawner.spawner:RaysterSpawner"' in (REPOSITORY / "pyproject.toml").read_text()
 
 
-def test_the_clusters_rights_are_reading_only():
-    documents = list(yaml.safe_load_all((REPOSITORY / "helm-values/rbac.yaml").read_text()))
-    rules = [rule for document in documents for rule in document.get("rules", ())]
-    assert rules
-    assert {verb for rule in rules for verb in rule["verbs"]} <= {"get", "list", "watch"}
-    assert {resource for rule in rules for resource in rule["resources"]} == {"nodes"}
+def manifests(file: str) -> dict[tuple[str, str], dict]:
+    """The objects of a file of helm-values, by kind and name."""
+    documents = yaml.safe_load_all((REPOSITORY / "helm-values" / file).read_text())
+    return {(document["kind"], document["metadata"]["name"]): document for document in documents}
 
 
-def test_the_demos_profiles_are_good_once_they_know_the_state_directory(tmp_path):
-    text = (REPOSITORY / "rayster_testbed/demo/profiles.yaml").read_text().replace("${STATE}", "/var/x")
+@pytest.mark.parametrize("role", ["rayster-hub", "rayster-service"])
+def test_the_clusters_rights_are_reading_nodes_only(role):
+    (rule,) = manifests("rbac.yaml")["ClusterRole", role]["rules"]
+    assert (rule["resources"], rule["verbs"]) == (["nodes"], ["get", "list", "watch"])
+
+
+def test_the_service_may_delete_pods_and_change_nothing_else():
+    roles = [document for (kind, _), document in manifests("rbac.yaml").items() if kind == "Role"]
+    (rule,) = [rule for role in roles for rule in role["rules"]]
+    assert (rule["resources"], rule["verbs"]) == (["pods"], ["get", "list", "watch", "delete"])
+
+
+def test_the_service_is_where_the_hub_and_its_policy_look_for_it():
+    objects = manifests("service.yaml")
+    pod = objects["Deployment", "rayster"]["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    (port,) = objects["Service", "rayster"]["spec"]["ports"]
+    values = yaml.safe_load((REPOSITORY / "helm-values/rayster.yaml").read_text())
+    assert values["hub"]["services"]["rayster"]["url"] == f"http://rayster:{port['port']}"
+    assert f"--port={port['port']}" in container["args"]
+    assert pod["metadata"]["labels"].items() >= objects["Service", "rayster"]["spec"]["selector"].items()
+    policy = objects["NetworkPolicy", "rayster"]["spec"]["podSelector"]["matchLabels"]
+    assert pod["metadata"]["labels"].items() >= policy.items()
+
+
+def test_the_service_runs_as_the_account_that_has_the_rights_and_the_hubs_image():
+    pod = manifests("service.yaml")["Deployment", "rayster"]["spec"]["template"]["spec"]
+    assert ("ServiceAccount", pod["serviceAccountName"]) in manifests("rbac.yaml")
+    image = yaml.safe_load((REPOSITORY / "helm-values/rayster.yaml").read_text())["hub"]["image"]
+    assert pod["containers"][0]["image"] == f"{image['name']}:{image['tag']}"
+
+
+def test_the_demos_profiles_are_good_once_they_know_the_testbed(tmp_path):
+    words = profile_words(choose_addresses("127.0.0.1", None), Layout(tmp_path))
+    text = string.Template((REPOSITORY / "rayster_testbed/demo/profiles.yaml").read_text()).substitute(words)
     (tmp_path / "profiles.yaml").write_text(text)
     profiles = load_profiles(tmp_path / "profiles.yaml")
     assert [profile.name for profile in profiles.profiles] == [
         "cloud", "leonardo-gpu", "leonardo-cpu", "padova-slurm",
     ]  # fmt: skip
+    assert profiles.sites.keys() == {site.name for site in SITES}

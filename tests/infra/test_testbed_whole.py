@@ -12,8 +12,8 @@ import time
 import pytest
 
 from rayster_testbed import kube
-from rayster_testbed.cluster import Cluster
-from rayster_testbed.layout import SITES
+from rayster_testbed.cluster import Cluster, read_manifests
+from rayster_testbed.layout import REPOSITORY, SITES
 from rayster_testbed.leftovers import processes_of
 from rayster_testbed.testbed import Testbed
 
@@ -58,6 +58,10 @@ def as_hub(testbed, ask):
     return Cluster(testbed.kubeconfig("hub")).call(ask)
 
 
+def as_service(testbed, ask):
+    return Cluster(testbed.kubeconfig("service")).call(ask)
+
+
 def test_the_hub_may_do_what_its_roles_say(testbed):
     created = as_hub(testbed, lambda api: api.create(kube.path("pods", "rayster"), HUB_POD))
     assert created["metadata"]["name"] == "server"
@@ -79,6 +83,44 @@ def test_the_hub_may_do_no_more(testbed, ask):
     with pytest.raises(kube.ApiError) as error:
         as_hub(testbed, ask)
     assert error.value.status == 403
+
+
+def test_the_service_may_do_what_its_roles_say(testbed):
+    as_hub(testbed, lambda api: api.create(kube.path("pods", "rayster"), HUB_POD))
+    assert as_service(testbed, lambda api: api.get(kube.path("nodes")))["items"]
+    assert as_service(testbed, lambda api: api.get(kube.path("pods", "rayster")))["items"]
+    as_service(testbed, lambda api: api.delete(kube.path("pods", "rayster", "server"), grace_seconds=0))
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(lambda api: api.get(kube.path("pods", "kube-system")), id="pods elsewhere"),
+        pytest.param(lambda api: api.get(kube.path("secrets", "rayster")), id="secrets"),
+        pytest.param(lambda api: api.create(kube.path("pods", "rayster"), HUB_POD), id="create a pod"),
+        pytest.param(lambda api: api.merge(kube.path("pods", "rayster", "x"), {}), id="patch a pod"),
+        pytest.param(lambda api: api.delete(kube.path("nodes", name="cloud-0")), id="delete a node"),
+    ],
+)
+def test_the_service_may_do_no_more(testbed, ask):
+    with pytest.raises(kube.ApiError) as error:
+        as_service(testbed, ask)
+    assert error.value.status == 403
+
+
+def test_the_cluster_takes_the_services_manifests(testbed):
+    manifests = read_manifests(REPOSITORY / "helm-values" / "service.yaml")
+    testbed.cluster.apply(manifests, "rayster")
+    testbed.cluster.apply(manifests, "rayster")  # as an upgrade does
+    stored = testbed.cluster.call(
+        lambda api: api.get(kube.path("deployments", "rayster", "rayster", api="apis/apps/v1"))
+    )
+    sent = next(document for document in manifests if document["kind"] == "Deployment")
+    (container,) = stored["spec"]["template"]["spec"]["containers"]
+    (sent_container,) = sent["spec"]["template"]["spec"]["containers"]
+    # What an API server does not know it drops: a misspelt field would be missing.
+    assert container.keys() >= sent_container.keys()
+    assert stored["spec"]["template"]["spec"].keys() >= sent["spec"]["template"]["spec"].keys()
 
 
 def test_objects_survive_a_killed_api_server(testbed):
