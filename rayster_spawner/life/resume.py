@@ -16,6 +16,7 @@ from tornado import web
 
 from ..options import OptionsError
 from ..profiles import Profile
+from .cancellation import cancelled_for_sure
 from .spawn_errors import PodUnknown, spawn_failed
 from .spawn_life import SpawnLife
 from .spawn_mark import read_mark
@@ -39,7 +40,8 @@ class ResumedSpawn(SpawnLife):
         if self.mark.waiting:
             self._is_masked = True
             self._spawn_pending = True
-            self._spawn_future = self._start_future = asyncio.ensure_future(self._resume())
+            self._start_future = asyncio.ensure_future(self._resume())
+            self._spawn_future = cancelled_for_sure(self._start_future)
             self._spawn_future.add_done_callback(self._resume_ended)
 
     def _take_up_profile(self) -> None:

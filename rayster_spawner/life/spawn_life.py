@@ -13,6 +13,7 @@ from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future, url_escape_path, url_path_join, utcnow
 from tornado import web
 
+from .cancellation import cancelled_for_sure
 from .failure_count import FailureCount
 from .server_wait import ServerWait
 from .spawn_errors import PodUnknown, spawn_failed
@@ -119,6 +120,10 @@ class SpawnLife(ServerWait):
         """Run the admin's hook, then apply the profile: the hub reads `start_timeout` right after this."""
         await maybe_future(super().run_pre_spawn_hook())
         await self.load_user_options()
+
+    def start(self) -> asyncio.Future:
+        """Start the server. Cancelling what this returns ends it at once, and with it the wait."""
+        return cancelled_for_sure(super().start())
 
     async def _start(self) -> str:
         try:

@@ -221,3 +221,9 @@ def test_models_come_back_from_plain_data():
 
     assert list(inspect.signature(ApiClient.deserialize).parameters) == ["self", "response", "response_type"]
     assert callable(kubespawner.exponential_backoff)
+
+
+def test_hub_waits_for_what_start_returns_and_kubespawner_returns_a_task():
+    assert "f = maybe_future(spawner.start())" in source(user.User.spawn)
+    assert "return self._start_future" in source(KubeSpawner.start)
+    assert "asyncio.ensure_future(self._start())" in source(KubeSpawner.start)
