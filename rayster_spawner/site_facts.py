@@ -132,6 +132,8 @@ class Partition(_Fact):
     """One queue of a site."""
 
     name: Word
+    # Where jobs go that name no partition; an agent that cannot tell leaves it out.
+    is_default: bool = False
     state: Word = "up"
     nodes: Nodes = Nodes()
     cores: Cores = Cores()
