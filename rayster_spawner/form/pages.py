@@ -72,11 +72,17 @@ class EndView(NamedTuple):
         return _END_HEADINGS.get(self.code, _END_HEADINGS["completed"])
 
     @property
+    def ended_at_iso(self) -> str:
+        """When it ended, for a script that shows it in the reader's own time; empty when nobody knows."""
+        return "" if self.ended_at is None else f"{self._ended():%Y-%m-%dT%H:%M:%SZ}"
+
+    @property
     def ended_at_utc(self) -> str:
         """When it ended, as a browser without JavaScript shows it; empty when nobody knows."""
-        if self.ended_at is None:
-            return ""
-        return f"{datetime.fromtimestamp(self.ended_at, timezone.utc):%d %B %Y, %H:%M} UTC"
+        return "" if self.ended_at is None else f"{self._ended():%d %B %Y, %H:%M} UTC"
+
+    def _ended(self) -> datetime:
+        return datetime.fromtimestamp(self.ended_at or 0, timezone.utc)
 
     @property
     def fields(self) -> list[tuple[str, str]]:

@@ -32,8 +32,8 @@ def render_form(
     """
     if not profiles:
         return _template("closed.html").render()
-    options = options_of(profiles, chosen, errors)
-    return _template("form.html").render(options=options, problems=problems_of(options, errors))
+    options = options_of(profiles, chosen, errors, statuses, notes)
+    return _template("form.html").render(options=options, problems=problems_of(options, errors), live=live)
 
 
 @lru_cache

@@ -51,7 +51,7 @@ def _submitted(html: str, **edits: str) -> dict[str, list[str]]:
     for control in soup.select("input[name], select[name]"):
         if control.name == "select":
             value = control.select_one("option[selected]")["value"]
-        elif control.get("type") == "radio" and not control.has_attr("checked"):
+        elif control.get("type") in ("radio", "checkbox") and not control.has_attr("checked"):
             continue
         else:
             value = control["value"]
@@ -107,8 +107,12 @@ class Stage(NamedTuple):
 
     def tell(self, server: str, *events: dict[str, Any]) -> None:
         """Add progress events of ``server``, which is a user's name, or ``user-name`` for a named server."""
-        with (self.folder / f"{server}.events").open("a") as file:
-            file.writelines(json.dumps(event) + "\n" for event in events)
+        self.write(f"{server}.events", *events)
+
+    def write(self, name: str, *lines: dict[str, Any]) -> None:
+        """Add JSON lines to one of the files that stage_hub_config.py names."""
+        with (self.folder / name).open("a") as file:
+            file.write("".join(json.dumps(line) + "\n" for line in lines))
 
     def visitor(self, user: str) -> Visitor:
         """Return a visitor who has logged in."""

@@ -427,7 +427,7 @@ def test_cancel_of_a_named_server_leaves_the_default_one_waiting(visit, stage):
     start(page, PADOVA)
     page.goto("/hub/spawn/named/second")
     start(page, GPU)
-    assert page.inner_text("dd >> nth=0") == "second"
+    assert page.inner_text("[data-server-name]") == "second"
 
     # When the named one is cancelled on its page
     page.click("[data-cancel]")

@@ -43,7 +43,7 @@ def test_page_of_a_user_without_profiles_has_nothing_to_send(stage):
     assert not form.select("button")
 
 
-@pytest.mark.parametrize("name", ["rayster.css", "form.js", "pending.js"])
+@pytest.mark.parametrize("name", ["rayster.css", "form.js", "pending.js", "live.js"])
 def test_static_files_are_served_without_a_login(stage, name):
     import urllib.request
 
@@ -64,7 +64,8 @@ def test_pages_ask_for_the_static_files_that_there_are(stage):
         tag.get("src") or tag.get("href") for tag in soup.select("script[src], link[rel=stylesheet]")
     ]
     ours = [address for address in addresses if "rayster" in address]
-    assert len(ours) == 2
+    names = [address.rpartition("/")[2].partition("?")[0] for address in ours]
+    assert names == ["rayster.css", "words.js", "live.js", "sites.js", "form.js"]
     for address in ours:
         assert urllib.request.urlopen(stage.url + address, timeout=10).status == 200
 

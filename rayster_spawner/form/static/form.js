@@ -107,6 +107,7 @@
     }
 
     function message(input) {
+      if (input.dataset.message) return input.dataset.message;
       const { min, max, unit, minMinutes, maxMinutes } = { ...input.dataset, min: input.min, max: input.max };
       if (minMinutes) {
         return `Must be a time of ${durationWords(Number(minMinutes))} to ${durationWords(Number(maxMinutes))}, such as 90m or 2h30m.`;
@@ -170,10 +171,8 @@
 
     root.addEventListener("input", (event) => {
       const input = event.target;
-      if (input.dataset.field) {
-        check(input);
-        if (input.validity.valid) show(input, "");
-      }
+      if (input.dataset.field) check(input);
+      if ((input.dataset.field || input.dataset.message) && input.validity.valid) show(input, "");
       refresh();
     });
     // A field is called wrong when the user leaves it, not while it is being typed; and not while a button is being
