@@ -36,13 +36,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def profiles_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's profiles, and one whose partition the site does not have."""
+    """The demo's profiles; one whose partition the site does not have; and some for everybody, of servers that weigh little."""
     content = yaml.safe_load((REPOSITORY / "rayster_testbed" / "demo" / "profiles.yaml").read_text())
     entries = content["profiles"]
     padova = next(entry for entry in entries if entry["name"] == "padova-slurm")
     entries.append(
         {**padova, "name": "wrong-partition", "title": "Wrong partition", "slurm": {"partition": "nosuch"}}
     )
+    light = {
+        **padova,
+        "name": "light",
+        "title": "Light",
+        "access": {},
+        "cpu": {"min": 1, "max": 16, "default": 1},
+        "walltime": {"min": "1m", "max": "1h", "default": "30m"},
+        "environment": {"PYTHONPATH": str(Path(__file__).parent / "light")},
+        "limits": {"servers_per_user": 15},
+    }
+    entries.append(light)
+    limits = {"servers_per_user": 3, "servers_total": 4}
+    entries.append({**light, "name": "few", "title": "Few", "limits": limits})
     file = tmp_path_factory.mktemp("profiles") / "profiles.yaml"
     file.write_text(yaml.safe_dump(content))
     return file

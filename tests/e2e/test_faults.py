@@ -10,46 +10,14 @@ import pytest
 from rayster_testbed.testbed import Testbed
 
 from .conftest import jobs
-from .hub_client import AWAY, PADOVA, PRINT_JOB, HubUser, Server, wait_for
+from .faults import kill_and_start, pods, server_jobs, start_all, stays, submitted
+from .hub_client import AWAY, PADOVA, PRINT_JOB, HubUser, wait_for
 
 pytestmark = pytest.mark.timeout(180)
 
-POD_UID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
-PARTS = ("hub", "proxy", "apiserver", "scheduler", "kubelet", "padova", "padova-plugin", "slurm")
-
-
-def server_jobs(testbed: Testbed) -> dict[str, str]:
-    """Return the jobs that are servers: job id -> uid of its pod."""
-    lines = testbed.slurm("squeue", "-h", "-t", "PD,R", "-o", "%A %j").splitlines()
-    found = dict(line.split() for line in lines)
-    return {job: name for job, name in found.items() if POD_UID.fullmatch(name)}
-
-
-def pods(testbed: Testbed) -> list[str]:
-    """Return the uids of all servers' pods."""
-    return [pod["metadata"]["uid"] for pod in testbed.cluster.pods("rayster")]
-
-
-def kill_and_start(testbed: Testbed, *names: str) -> None:
-    """Kill parts as a crash does, start them again, and wait until they are of use."""
-    for name in names:
-        testbed.parts[name].kill(signal.SIGKILL)
-    for name in names:
-        testbed.parts[name].start()
-    for name in names:
-        testbed.parts[name].wait_ready()
-
-
-def submitted(server: Server) -> dict[str, str]:
-    """Ask for a server at Padova; return its job with the uid of its pod, as soon as there is one."""
-    assert server.spawn(PADOVA).status_code in (201, 202)
-    return wait_for(lambda: server_jobs(server.user.testbed), "the job is submitted", 30)
-
-
-def stays(testbed: Testbed, job: dict[str, str], after: str) -> None:
-    """Fail unless that job and its pod are there and no others."""
-    assert wait_for(lambda: server_jobs(testbed), f"squeue has servers after {after}", 20) == job, after
-    assert pods(testbed) == list(job.values()), after
+PARTS = (
+    "hub", "proxy", "service", "padova-agent", "apiserver", "scheduler", "kubelet", "padova", "padova-plugin", "slurm",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -57,10 +25,7 @@ def ada(testbed: Testbed) -> Iterator[HubUser]:
     """A user of every site, logged in; nothing of hers is left afterwards."""
     person = HubUser(testbed, "ada")
     yield person
-    for part in testbed.parts.values():
-        if not part.is_alive:
-            part.start()
-            part.wait_ready()
+    start_all(testbed)
     if person.server().model() is not None:
         person.server().stop()
     wait_for(lambda: not pods(testbed), "all pods are gone")
