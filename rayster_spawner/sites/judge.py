@@ -218,7 +218,8 @@ def _about(seconds: int) -> str:
 def _numbers(profile: Profile, partition: Partition) -> str:
     parts = [f"{partition.cores.free} of {partition.cores.total} cores free"]
     if profile.gpu is not None and partition.gpus:
-        parts.append(f"{_free_gpus(profile, partition)} GPUs free")
+        gpus = _free_gpus(profile, partition)
+        parts.append(f"{gpus} {'GPU' if gpus == 1 else 'GPUs'} free")
     waiting = partition.jobs.pending
     parts.append(f"{waiting} {'job waits' if waiting == 1 else 'jobs wait'}")
     return ", ".join(parts)
