@@ -1,0 +1,1 @@
+"""SLURM: asks `sinfo` and `squeue`, and understands what they print."""

@@ -1,0 +1,124 @@
+"""Asks squeue for every job in one call, and reads its answer."""
+
+from __future__ import annotations
+
+from rayster_site.commands import CommandError
+from rayster_site.facts import Job, pod_uid_in
+from rayster_site.slurm.states import job_state
+from rayster_site.slurm.values import count_tasks, parse_duration, parse_time
+from rayster_spawner.site_facts import JobState
+
+# A job's name is any text of somebody else, line breaks included. So it comes first and in exactly this many
+# bytes: one more than a pod's UID has, so that a longer name is not taken for one.
+_NAME_BYTES = 37
+# The reason stands last, since an administrator may have written it.
+_FIELDS = "iAPTQVSeLUNr"
+SQUEUE_ARGUMENTS = (
+    "--noheader",
+    "--all",
+    "--states=all",
+    "--format=" + f"%{_NAME_BYTES}j|" + "|".join(f"%{letter}" for letter in _FIELDS),
+)
+EXIT_CODE_ARGUMENTS = (
+    "--noheader",
+    "--all",
+    "--states=COMPLETED,FAILED,CANCELLED,TIMEOUT,NODE_FAIL,PREEMPTED,OUT_OF_MEMORY",
+    "--Format=jobid:32,exit_code:32",
+)
+_MAX_ID_CHARS = 64
+# What a job waits for that is no turn in a line: somebody's release, a date, another job, its own siblings.
+_OUT_OF_LINE = (
+    "JobHeld",
+    "JobHoldMaxRequeue",
+    "Dependency",
+    "BeginTime",
+    "JobArrayTaskLimit",
+    "job_requeued_in_held_state",
+    "launch_failed_requeued_held",
+)
+
+
+def parse_squeue(output: bytes) -> list[Job]:
+    """Return the jobs in squeue's output to `SQUEUE_ARGUMENTS`.
+
+    Raises:
+        CommandError: a line cannot be understood; the message quotes it.
+    """
+    jobs = []
+    start, number = 0, 0
+    while start < len(output):
+        number += 1
+        end = output.find(b"\n", start + _NAME_BYTES)
+        end = len(output) if end < 0 else end
+        name, rest = output[start : start + _NAME_BYTES], output[start + _NAME_BYTES : end]
+        try:
+            jobs.append(_parse_job(name, rest.decode("ascii", errors="backslashreplace")))
+        except (ValueError, OverflowError) as error:
+            # Names are somebody's, so only what follows is quoted.
+            quoted = rest.decode("ascii", errors="backslashreplace")
+            raise CommandError("squeue", f"entry {number} is not understood ({error}): {quoted}") from error
+        start = end + 1
+    return jobs
+
+
+def _parse_job(name: bytes, rest: str) -> Job:
+    if not rest.startswith("|"):
+        raise ValueError("fields are not where they belong")
+    fields = rest[1:].split("|", len(_FIELDS) - 1)
+    if len(fields) != len(_FIELDS):
+        raise ValueError(f"{len(fields)} fields instead of {len(_FIELDS)}")
+    job_id, key, partitions, raw_state, priority, submitted, started, ends, left, owner, nodes, reason = (
+        fields
+    )
+    if not key.isdecimal() or not owner.isdecimal():
+        raise ValueError("no job number or no user number")
+    if not partitions or not raw_state:
+        raise ValueError("no partition or no state")
+    state = job_state(raw_state)
+    start_time, end_time = parse_time(started), parse_time(ends)
+    waits = state.is_waiting
+    # A job that was cancelled in the queue has its end as its start, and no nodes.
+    has_begun = not waits and not (state.is_over and nodes in ("", "(null)"))
+    return Job(
+        id=job_id if len(job_id) <= _MAX_ID_CHARS else job_id.partition("_")[0],
+        key=key,
+        owner=owner,
+        partitions=tuple(partitions.split(",")),
+        state=state,
+        raw_state=raw_state,
+        raw_reason="" if reason == "None" else reason,
+        pod_uid=pod_uid_in(name.decode("latin-1").rstrip(" ")),
+        is_in_line=state is JobState.PENDING
+        and not reason.replace(" ", "_").strip("()").startswith(_OUT_OF_LINE),
+        tasks=count_tasks(job_id),
+        priority=float(int(priority)),
+        submitted_at=parse_time(submitted),
+        started_at=start_time if has_begun else None,
+        ended_at=end_time if state.is_over else None,
+        expected_start_at=start_time if waits else None,
+        time_left_seconds=None if waits or state.is_over else parse_duration(left),
+        node_list="" if waits else nodes,
+    )
+
+
+def parse_exit_codes(output: bytes) -> dict[str, tuple[int, int]]:
+    """Return exit code and signal by job number from squeue's output to `EXIT_CODE_ARGUMENTS`.
+
+    SLURM 22.05 prints the raw wait status, newer ones `CODE:SIGNAL`.
+
+    Raises:
+        CommandError: a line cannot be understood; the message quotes it.
+    """
+    codes = {}
+    for line in output.decode("ascii", errors="backslashreplace").splitlines():
+        words = line.split()
+        try:
+            key, status = words
+            if ":" in status:
+                code, signal = (int(part) for part in status.split(":"))
+            else:
+                code, signal = int(status) >> 8 & 0xFF, int(status) & 0x7F
+        except ValueError as error:
+            raise CommandError("squeue", f"an exit code is not understood: {line}") from error
+        codes[key] = code, signal
+    return codes
