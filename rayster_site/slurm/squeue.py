@@ -22,7 +22,7 @@ SQUEUE_ARGUMENTS = (
 EXIT_CODE_ARGUMENTS = (
     "--noheader",
     "--all",
-    "--states=COMPLETED,FAILED,CANCELLED,TIMEOUT,NODE_FAIL,PREEMPTED,OUT_OF_MEMORY",
+    "--states=all",
     "--Format=jobid:32,exit_code:32",
 )
 _MAX_ID_CHARS = 64

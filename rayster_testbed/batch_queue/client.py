@@ -32,7 +32,8 @@ def main() -> int:
         prefix = f"{command}: error: " if command != "squeue" else "slurm_load_jobs error: "
         print(f"{prefix}Unable to contact slurm controller (connect failure)", file=sys.stderr)
         return 1
-    sys.stdout.write(reply["out"])
+    # A job's name may have been cut in the middle of a character.
+    sys.stdout.buffer.write(reply["out"].encode("utf-8", errors="surrogateescape"))
     sys.stderr.write(reply["err"])
     return int(reply["status"])
 

@@ -1,10 +1,11 @@
-"""The daemon's side of `sbatch`, `squeue`, `scancel` and `sinfo`: a command line in, output and status out."""
+"""The daemon's side of `sbatch`, `squeue` and the like: a command line in, output and status out."""
 
 from __future__ import annotations
 
 import getopt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timezone
 
 from rayster_testbed.batch_queue import show
 from rayster_testbed.batch_queue.controller import Queue
@@ -77,7 +78,10 @@ def _squeue(queue: Queue, argv: Sequence[str], caller: Caller) -> Reply:
     if options.get("sort") == "i":
         jobs.sort(key=lambda job: job.id)
     now = queue.now()
-    views = [show.JobView(job, now, queue.placements.get(job.id), queue.seconds_per_minute) for job in jobs]
+    zone = timezone.utc if caller.environment.get("TZ") in ("UTC", "UTC0") else None
+    views = [
+        show.JobView(job, now, queue.placements.get(job.id), queue.seconds_per_minute, zone) for job in jobs
+    ]
     header = "noheader" not in options
     if "Format" in options:
         try:
@@ -110,10 +114,9 @@ def _scancel(queue: Queue, argv: Sequence[str], caller: Caller) -> Reply:
 
 
 def _sinfo(queue: Queue, argv: Sequence[str], caller: Caller) -> Reply:
-    long = ["noheader", "format=", "partition=", "Node", "summarize", "all", "long"]
-    options = _options(
-        argv, "ho:p:Nsal", long, {"h": "noheader", "o": "format", "N": "Node", "s": "summarize"}
-    )
+    long = ["noheader", "format=", "Format=", "partition=", "Node", "summarize", "all", "long", "noconvert"]
+    short = {"h": "noheader", "o": "format", "O": "Format", "N": "Node", "s": "summarize"}
+    options = _options(argv, "ho:O:p:Nsal", long, short)
     partitions = queue.partitions
     if "partition" in options:
         partitions = [p for p in partitions if p.name in options["partition"].split(",")]
@@ -127,7 +130,18 @@ def _sinfo(queue: Queue, argv: Sequence[str], caller: Caller) -> Reply:
     if by == "state" and "format" in options and not {"t", "T"} & show.letters(layout):
         by = "partition"
     groups = show.node_groups(queue.jobs.values(), partitions, by)
+    if "Format" in options:
+        try:
+            return Reply(show.nodes_fields(groups, options["Format"], header="noheader" not in options))
+        except ValueError as error:
+            return Reply(err=f"sinfo: error: {error}\n", status=1)
     return Reply(show.nodes_table(groups, layout, header="noheader" not in options))
+
+
+def _scontrol(queue: Queue, argv: Sequence[str], caller: Caller) -> Reply:
+    if list(argv) != ["show", "config"]:
+        return Reply(err=f"invalid keyword: {' '.join(argv)}\n", status=1)
+    return Reply("Configuration data\nClusterName             = rayster\nPrivateData             = none\n")
 
 
 def _selected(jobs: Sequence[Job], options: Mapping[str, str], caller: Caller) -> list[Job]:
@@ -168,4 +182,5 @@ _COMMANDS: dict[str, Callable[[Queue, Sequence[str], Caller], Reply]] = {
     "squeue": _squeue,
     "scancel": _scancel,
     "sinfo": _sinfo,
+    "scontrol": _scontrol,
 }

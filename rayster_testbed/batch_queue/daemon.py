@@ -19,7 +19,7 @@ from rayster_testbed.batch_queue.controller import Queue
 
 log = logging.getLogger(__name__)
 
-COMMANDS = ("sbatch", "squeue", "scancel", "sinfo")
+COMMANDS = ("sbatch", "squeue", "scancel", "sinfo", "scontrol")
 _TICK_SECONDS = 0.1
 _MAX_REQUEST_BYTES = 4 * 1024**2
 

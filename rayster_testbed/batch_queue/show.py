@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import TypeVar
 
 from rayster_testbed.batch_queue.job import ACTIVE, STATES, Job
@@ -32,6 +33,7 @@ class JobView:
     now: float
     placement: Placement | None
     seconds_per_minute: float
+    zone: tzinfo | None = None
 
     def elapsed_seconds(self) -> float:
         """Return how long the job runs or ran."""
@@ -41,14 +43,15 @@ class JobView:
 
     def start(self) -> str:
         """Return when the job started or is expected to."""
-        return show_time(self.job.start_time or (self.placement.start_time if self.placement else 0))
+        start_time = self.job.start_time or (self.placement.start_time if self.placement else 0)
+        return show_time(start_time, self.zone)
 
     def end(self) -> str:
         """Return when the job ended or reaches its walltime."""
         if self.job.end_time:
-            return show_time(self.job.end_time)
+            return show_time(self.job.end_time, self.zone)
         limit = self.job.walltime_minutes * self.seconds_per_minute
-        return show_time(self.job.start_time + limit) if self.job.start_time else "N/A"
+        return show_time(self.job.start_time + limit, self.zone) if self.job.start_time else "N/A"
 
     def where_or_why(self) -> str:
         """Return the nodes of a job that has some, else in parentheses why it waits or how it failed."""
@@ -71,7 +74,7 @@ _JOB_COLUMNS: dict[str, Column] = {
     "R": ("NODELIST(REASON)", JobView.where_or_why),
     "S": ("START_TIME", JobView.start),
     "e": ("END_TIME", JobView.end),
-    "V": ("SUBMIT_TIME", lambda v: show_time(v.job.submit_time)),
+    "V": ("SUBMIT_TIME", lambda v: show_time(v.job.submit_time, v.zone)),
     "M": ("TIME", lambda v: show_duration(v.elapsed_seconds())),
     "l": ("TIME_LIMIT", lambda v: show_duration(v.job.walltime_minutes * 60)),
     "L": (
@@ -107,7 +110,7 @@ _JOB_FIELDS = {
     **{"prioritylong": "Q", "workdir": "Z", "comment": "k", "feature": "f", "batchhost": "B", "command": "o"},
     **{"schednodes": "Y"},
 }
-_EXIT_CODE: Column = ("EXIT_CODE", lambda v: v.job.exit_status)
+_EXIT_CODE_FIELD: dict[str, Column] = {"exit_code": ("EXIT_CODE", lambda v: v.job.exit_status)}
 
 
 def jobs_table(views: Iterable[JobView], layout: str, *, header: bool) -> str:
@@ -121,22 +124,7 @@ def jobs_fields(views: Iterable[JobView], layout: str, *, header: bool) -> str:
     Raises:
         ValueError: an unknown field; the text is squeue's.
     """
-    columns: list[tuple[Column, str, bool]] = []
-    for word in layout.split(","):
-        name, _, width = word.partition(":")
-        letter = _JOB_FIELDS.get(name.lower(), "")
-        column = _EXIT_CODE if name.lower() == "exit_code" else _JOB_COLUMNS.get(letter)
-        if column is None:
-            raise ValueError(f"Invalid job format specification: {name}")
-        columns.append((column, width.lstrip(".") or str(_DEFAULT_FIELD_WIDTH), width.startswith(".")))
-    lines = []
-    if header:
-        lines.append("".join(_fit(column[0], width, right=right) for column, width, right in columns))
-    for view in views:
-        lines.append(
-            "".join(_fit(str(column[1](view)), width, right=right) for column, width, right in columns)
-        )
-    return "".join(f"{line}\n" for line in lines)
+    return _fields(_EXIT_CODE_FIELD, _JOB_COLUMNS, _JOB_FIELDS, views, layout, header=header)
 
 
 def letters(layout: str) -> set[str]:
@@ -161,11 +149,40 @@ def _table(
     return "".join(rows)
 
 
+def _fields(
+    own_fields: Mapping[str, tuple[str, Callable[[T], object]]],
+    columns: Mapping[str, tuple[str, Callable[[T], object]]],
+    letters_by_name: Mapping[str, str],
+    items: Iterable[T],
+    layout: str,
+    *,
+    header: bool,
+) -> str:
+    """Return the table of a `-O` list, whose names are letters of `columns` or have none and are in `own_fields`."""
+    chosen: list[tuple[tuple[str, Callable[[T], object]], str, bool]] = []
+    for word in layout.split(","):
+        name, _, width = word.partition(":")
+        column = own_fields.get(name.lower()) or columns.get(letters_by_name.get(name.lower(), ""))
+        if column is None:
+            raise ValueError(f"Invalid job format specification: {name}")
+        chosen.append((column, width.lstrip(".") or str(_DEFAULT_FIELD_WIDTH), width.startswith(".")))
+    lines = []
+    if header:
+        lines.append("".join(_fit(column[0], width, right=right) for column, width, right in chosen))
+    for item in items:
+        lines.append(
+            "".join(_fit(str(column[1](item)), width, right=right) for column, width, right in chosen)
+        )
+    return "".join(f"{line}\n" for line in lines)
+
+
 def _fit(text: str, width: str, *, right: bool) -> str:
     if not width:
         return text
-    cut = text[: int(width)]
-    return cut.rjust(int(width)) if right else cut.ljust(int(width))
+    # SLURM counts bytes, too.
+    cut = text.encode("utf-8", errors="surrogateescape")[: int(width)]
+    filled = cut.rjust(int(width)) if right else cut.ljust(int(width))
+    return filled.decode("utf-8", errors="surrogateescape")
 
 
 @dataclass(frozen=True)
@@ -177,6 +194,7 @@ class NodeGroup:
     state: str
     used_cpus: int
     busy_nodes: int
+    used_gpus: int = 0
 
     def total_cpus(self) -> int:
         """Return the cores of all its nodes."""
@@ -186,9 +204,11 @@ class NodeGroup:
 def node_groups(jobs: Iterable[Job], partitions: Sequence[Partition], by: str) -> list[NodeGroup]:
     """Return sinfo's lines: `by` is `state`, `node` or `partition`."""
     used: Counter[str] = Counter()  # cores by node
+    used_gpus: Counter[str] = Counter()
     for job in jobs:
         if job.state in ACTIVE:
             used.update(dict.fromkeys(job.node_names, job.cpus))
+            used_gpus.update(dict.fromkeys(job.node_names, job.gpus))
     groups = []
     for partition in partitions:
         lots: dict[str, list[Node]] = {}
@@ -201,13 +221,28 @@ def node_groups(jobs: Iterable[Job], partitions: Sequence[Partition], by: str) -
             total = sum(node.cpus for node in nodes)
             state = "idle" if not cpus else "mixed" if cpus < total else "allocated"
             busy = sum(1 for node in nodes if used[node.name])
-            groups.append(NodeGroup(partition, nodes, state, cpus, busy))
+            gpus = sum(used_gpus[node.name] for node in nodes)
+            groups.append(NodeGroup(partition, nodes, state, cpus, busy, gpus))
     return groups
 
 
 def nodes_table(groups: Iterable[NodeGroup], layout: str, *, header: bool) -> str:
     """Return sinfo's table for a `-o` format such as `%P %a %C`."""
     return _table(_NODE_COLUMNS, groups, layout, header=header)
+
+
+def nodes_fields(groups: Iterable[NodeGroup], layout: str, *, header: bool) -> str:
+    """Return sinfo's table for a `-O` list such as `partition:40,gresused`.
+
+    Raises:
+        ValueError: an unknown field.
+    """
+    return _fields(_NODE_OWN_FIELDS, _NODE_COLUMNS, _NODE_FIELDS, groups, layout, header=header)
+
+
+def _gres_used(group: NodeGroup) -> str:
+    node = group.nodes[0]
+    return f"gpu:{node.gpu_type}:{group.used_gpus}" if node.gpu_count else "gpu:0"
 
 
 def _gres(node: Node) -> str:
@@ -239,4 +274,27 @@ _NODE_COLUMNS: dict[str, tuple[str, Callable[[NodeGroup], object]]] = {
     "c": ("CPUS", lambda g: g.nodes[0].cpus),
     "m": ("MEMORY", lambda g: g.nodes[0].memory_mib),
     "G": ("GRES", lambda g: _gres(g.nodes[0])),
+}
+# sinfo's -O names in lower case, for the letters above; the resources in use have none.
+_NODE_FIELDS = {
+    **{
+        "partition": "P",
+        "partitionname": "R",
+        "available": "a",
+        "time": "l",
+        "defaulttime": "L",
+        "nodes": "D",
+    },
+    **{
+        "statelong": "T",
+        "statecompact": "t",
+        "nodelist": "N",
+        "nodehost": "n",
+        "cpusstate": "C",
+        "memory": "m",
+    },
+    **{"cpus": "c", "gres": "G"},
+}
+_NODE_OWN_FIELDS: dict[str, tuple[str, Callable[[NodeGroup], object]]] = {
+    "gresused": ("GRES_USED", _gres_used)
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 _MEMORY_MIB = {"": 1.0, "K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
 UNLIMITED = -1
@@ -55,9 +55,9 @@ def show_duration(seconds: float) -> str:
     return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
 
 
-def show_time(seconds: float) -> str:
-    """Return local time as SLURM writes it, N/A for 0."""
-    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%dT%H:%M:%S") if seconds else "N/A"
+def show_time(seconds: float, zone: tzinfo | None = None) -> str:
+    """Return time as SLURM writes it, N/A for 0; in local time when no zone is given."""
+    return datetime.fromtimestamp(seconds, zone).strftime("%Y-%m-%dT%H:%M:%S") if seconds else "N/A"
 
 
 def show_memory(mib: int) -> str:
