@@ -67,6 +67,11 @@ class EndView(NamedTuple):
     options: Mapping[str, Any]
 
     @property
+    def is_alarming(self) -> bool:
+        """Whether something went wrong, rather than came to its end."""
+        return self.code not in ("walltime", "completed", "preempted", "deleted")
+
+    @property
     def heading(self) -> str:
         """The end in a few words."""
         return _END_HEADINGS.get(self.code, _END_HEADINGS["completed"])

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from ..options import FieldError
 from ..profiles import Profile
 from ..site_facts import SiteStatus
+from .controls import Control
 from .pages import TEMPLATE_FOLDER, LivePage
 from .views import options_of, problems_of
 
@@ -33,7 +34,15 @@ def render_form(
     if not profiles:
         return _template("closed.html").render()
     options = options_of(profiles, chosen, errors, statuses, notes)
-    return _template("form.html").render(options=options, problems=problems_of(options, errors), live=live)
+    return _template("form.html").render(
+        options=options, problems=problems_of(options, errors), live=live, controls_of=_controls_html
+    )
+
+
+@lru_cache(maxsize=512)
+def _controls_html(controls: tuple[Control, ...], first_wrong: str) -> str:
+    """Return a profile's controls. For all profiles but the chosen one they are the same for everybody, every time."""
+    return _template("panel.html").render(controls_shown=controls, first_wrong=first_wrong)
 
 
 @lru_cache

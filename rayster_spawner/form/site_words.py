@@ -36,19 +36,26 @@ def site_line(status: SiteStatus, now: datetime | None = None) -> SiteLine:
         since_utc,
         status.detail,
         status.age_seconds,
-        age_words(status.age_seconds),
+        age_words(status.state, status.age_seconds),
     )
 
 
-def age_words(age_seconds: int | None) -> str:
-    """Return how old something is, ``as of 3 min ago``; nothing when it is fresh or nobody knows."""
+def why_anyway(site: str, status: SiteStatus) -> str:
+    """Return why it has to be said that a server shall be queued at ``site`` all the same."""
+    if status.text.lower().startswith("unreachable"):
+        return f"{site} does not answer."
+    return f"{site}: {status.text}."
+
+
+def age_words(state: SiteState, age_seconds: int | None) -> str:
+    """Return how old a state is, ``as of 3 min ago``; nothing when it is fresh or nobody knows."""
     if age_seconds is None or age_seconds < FRESH_SECONDS:
         return ""
-    minutes = age_seconds // 60
-    if minutes < 60:
-        return f"as of {minutes} min ago"
-    hours = minutes // 60
-    return f"as of {hours} h ago" if hours < 48 else f"as of {hours // 24} d ago"
+    since = "last heard" if state is SiteState.UNKNOWN else "as of"
+    hours, minutes = divmod(age_seconds // 60, 60)
+    if hours == 0:
+        return f"{since} {minutes} min ago"
+    return f"{since} {hours} h ago" if hours < 48 else f"{since} {hours // 24} d ago"
 
 
 def _capital(text: str) -> str:

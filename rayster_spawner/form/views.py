@@ -10,7 +10,7 @@ from ..quantities import format_memory, format_walltime
 from ..site_facts import SiteState, SiteStatus
 from .controls import LABELS, Control, controls_of
 from .received import anyway_name
-from .site_words import SiteLine, site_line
+from .site_words import SiteLine, site_line, why_anyway
 from .wording import count, devices
 
 
@@ -26,11 +26,16 @@ class Option(NamedTuple):
     chips: tuple[str, ...]
     site: str
     site_line: SiteLine | None
-    is_unreachable: bool
+    why_anyway: str
     note: str
     is_chosen: bool
     error: str
     controls: tuple[Control, ...]
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether the profile can be chosen only after saying so."""
+        return bool(self.why_anyway)
 
     @property
     def anyway_id(self) -> str:
@@ -110,6 +115,7 @@ def _option(
     status: SiteStatus | None,
     note: str,
 ) -> Option:
+    is_away = status is not None and status.state is SiteState.UNREACHABLE
     return Option(
         id=f"rs-{profile.name}",
         name=profile.name,
@@ -120,7 +126,7 @@ def _option(
         chips=_chips(profile),
         site=site_name(profile),
         site_line=site_line(status) if status else None,
-        is_unreachable=status is not None and status.state is SiteState.UNREACHABLE,
+        why_anyway=why_anyway(site_name(profile), status) if status and is_away else "",
         note=note,
         is_chosen=is_chosen,
         error=wrong.get("profile", ""),

@@ -23,14 +23,21 @@
     return Number.isFinite(value) ? value : null;
   }
 
+  function capital(words) {
+    return words.slice(0, 1).toUpperCase() + words.slice(1);
+  }
+
   /**
-   * The text of an event. Its HTML is only read, never put into the page: a site's words may be in it. How long it
-   * has taken is shown beside it by the second; without that the line stays the same for as long as nothing happens,
+   * The text of an event. Its HTML is only read, never put into the page: a site's words may be in it. What counts up
+   * or down is shown beside it by the second; without that the line stays the same for as long as nothing happens,
    * and screen readers and the log do not repeat it.
    */
   function textOf(event) {
     if (event.message !== undefined) {
-      const said = String(event.message);
+      let said = String(event.message);
+      if (number(event.expected_start_in_seconds) !== null) {
+        said = said.replace(/, expected to start (?:any moment|in about [\w ]+)(?=,|:|$)/, "");
+      }
       return event.elapsed_seconds === undefined ? said : said.replace(/, \d[\w ]* so far(?=:|$)/, "");
     }
     if (event.html_message === undefined) return "";
@@ -95,10 +102,11 @@
       const said = textOf(event);
       const reason = text(event.reason);
       const isWaiting = event.state === "submitted" || event.state === "queued";
-      // The reason has a line of its own.
-      const line = reason && said.endsWith(`: ${reason}`) ? said.slice(0, -reason.length - 2) : said;
+      // The reason has a line of its own, and so has the place.
+      let line = reason && said.endsWith(`: ${reason}`) ? said.slice(0, -reason.length - 2) : said;
+      if (number(event.position) !== null) line = line.replace(/, \d+(?:st|nd|rd|th) in line$/, "");
       if (line) put("state", line);
-      put("reason", reason);
+      put("reason", capital(reason));
       put("raw-reason", reason ? text(event.raw_reason) : "");
       find("raw-reason").hidden = !find("raw-reason").textContent;
       find("why").hidden = !reason;

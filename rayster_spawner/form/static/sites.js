@@ -12,6 +12,11 @@
     return typeof value === "string" ? value.slice(0, 300) : "";
   }
 
+  /** As site_words.why_anyway says it. */
+  function whyAnyway(site, words) {
+    return /^unreachable/i.test(words) ? `${site} does not answer.` : `${site}: ${words}.`;
+  }
+
   /** The parts of a status that can be shown, or null where there is none. */
   function read(status) {
     if (status === null || typeof status !== "object" || !STATES.includes(status.state)) return null;
@@ -46,12 +51,15 @@
 
     function showAge(card) {
       const since = (performance.now() - card.heardAt) / 1000;
-      put(card.line.querySelector("[data-site-age]"), card.age === null ? "" : age(card.age + since));
+      const words = card.age === null ? "" : age(card.line.dataset.site, card.age + since);
+      put(card.line.querySelector("[data-site-age]"), words);
     }
 
-    /** The checkbox is there, and needed, exactly while the site does not answer. */
-    function askAnyway(card, isAway) {
+    /** The checkbox is there, and needed, exactly while the site cannot be reached. */
+    function askAnyway(card, status) {
+      const isAway = status.state === "unreachable";
       const block = card.option.querySelector("[data-anyway]");
+      if (isAway) put(block.querySelector("[data-anyway-why]"), whyAnyway(block.dataset.anyway, status.text));
       if (block.hidden === !isAway) return;
       const box = block.querySelector("[data-anyway-box]");
       block.hidden = !isAway;
@@ -75,7 +83,7 @@
       card.age = status.age;
       card.heardAt = performance.now();
       showAge(card);
-      askAnyway(card, status.state === "unreachable");
+      askAnyway(card, status);
     }
 
     // Screen readers hear that a site's state is another one, not every number and age.

@@ -3,6 +3,7 @@
 
 (() => {
   const FRESH_SECONDS = 60;
+  const SOON_SECONDS = 45;
   const DAY_MILLISECONDS = 24 * 3600 * 1000;
 
   /** Seconds for reading, by the minute: "40 s", "12 min", "3 h 05 min", "4 d". */
@@ -15,13 +16,14 @@
     return `${hours} h ${String(minutes % 60).padStart(2, "0")} min`;
   }
 
-  /** How old something is, as site_words.age_words says it: nothing while it is fresh. */
-  function age(seconds) {
+  /** How old a site's state is, as site_words.age_words says it: nothing while it is fresh. */
+  function age(state, seconds) {
     if (seconds === null || !(seconds >= FRESH_SECONDS)) return "";
+    const since = state === "unknown" ? "last heard" : "as of";
     const minutes = Math.floor(seconds / 60);
-    if (minutes < 60) return `as of ${minutes} min ago`;
+    if (minutes < 60) return `${since} ${minutes} min ago`;
     const hours = Math.floor(minutes / 60);
-    return hours < 48 ? `as of ${hours} h ago` : `as of ${Math.floor(hours / 24)} d ago`;
+    return hours < 48 ? `${since} ${hours} h ago` : `${since} ${Math.floor(hours / 24)} d ago`;
   }
 
   /** 1st, 2nd, 3rd, 4th, … 11th, … 21st. */
@@ -30,22 +32,31 @@
     return `${n}${isTeen ? "th" : ["th", "st", "nd", "rd"][n % 10] || "th"}`;
   }
 
-  /** A moment near today: "15:20", "tomorrow, 03:10", "Fri 27 Nov, 15:20". */
-  function moment(date, now = new Date()) {
-    const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-    const day = (d) => new Date(d.getFullYear(), d.getMonth(), d.getDate()).getTime();
-    const days = Math.round((day(date) - day(now)) / DAY_MILLISECONDS);
-    if (days === 0) return time;
-    if (days === 1) return `tomorrow, ${time}`;
-    if (days === -1) return `yesterday, ${time}`;
-    return `${date.toLocaleDateString([], { weekday: "short", day: "numeric", month: "short" })}, ${time}`;
+  /** The day of a moment as people say it near today, with a comma; nothing for today itself. */
+  function day(date, now) {
+    const midnight = (d) => new Date(d.getFullYear(), d.getMonth(), d.getDate()).getTime();
+    const days = Math.round((midnight(date) - midnight(now)) / DAY_MILLISECONDS);
+    if (days === 0) return "";
+    if (days === 1) return "tomorrow, ";
+    if (days === -1) return "yesterday, ";
+    return `${date.toLocaleDateString([], { weekday: "short", day: "numeric", month: "short" })}, `;
   }
 
-  /** When something that is `seconds` away will be: "about 15:20 (in about 14 min)". */
+  function clock(date) {
+    return date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  }
+
+  /** A moment near today: "15:20", "tomorrow, 03:10", "Fri 27 Nov, 15:20". */
+  function moment(date, now = new Date()) {
+    return day(date, now) + clock(date);
+  }
+
+  /** When something that is `seconds` away will be: "about 15:20" and "in about 14 min". */
   function expected(seconds, now = new Date()) {
-    if (seconds < 45) return { at: "any moment now", left: "" };
+    if (seconds < SOON_SECONDS) return { at: "any moment now", left: "" };
     const rounded = Math.round(seconds / 60) * 60;
-    return { at: `about ${moment(new Date(now.getTime() + rounded * 1000), now)}`, left: `in about ${span(rounded)}` };
+    const date = new Date(now.getTime() + rounded * 1000);
+    return { at: `${day(date, now)}about ${clock(date)}`, left: `in about ${span(rounded)}` };
   }
 
   /** The moments in `root`, which the hub wrote in UTC, in the reader's time zone. */
