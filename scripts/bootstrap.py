@@ -4,6 +4,7 @@ Runs on a bare Python (standard library only), before anything is installed.
 """
 
 import argparse
+import concurrent.futures
 import hashlib
 import importlib.util
 import os
@@ -88,9 +89,11 @@ def has_python(venv):
 
 
 def run(command, **options):
-    """Run ``command``; raise BootstrapError with its command line when it fails."""
-    if subprocess.run([str(word) for word in command], **options).returncode != 0:
-        raise BootstrapError("This failed: " + " ".join(str(word) for word in command))
+    """Run ``command``; raise BootstrapError with its command line, and its output if kept, when it fails."""
+    done = subprocess.run([str(word) for word in command], **options)
+    if done.returncode != 0:
+        output = (done.stdout or b"").decode(errors="replace")
+        raise BootstrapError(output + "This failed: " + " ".join(str(word) for word in command))
 
 
 def pip_install(venv, requirements):
@@ -147,7 +150,13 @@ def run_npm(nodejs, directory, *words):
     """Run npm in ``directory``; ``nodejs`` is how to start Node.js and npm."""
     node, npm = nodejs
     path = os.pathsep.join([str(Path(node[0]).parent), os.environ.get("PATH", os.defpath)])
-    run([*npm, *words, "--loglevel=error", "--no-progress"], cwd=directory, env={**os.environ, "PATH": path})
+    run(
+        [*npm, *words, "--loglevel=error", "--no-progress"],
+        cwd=directory,
+        env={**os.environ, "PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def install_proxy(venv, nodejs):
@@ -164,8 +173,7 @@ def install_proxy(venv, nodejs):
 def lab_fingerprints():
     """Return two fingerprints: of what npm installs for the JupyterLab extension, and of all that it is built from."""
     packages = fingerprint([LAB / path.name for path in NODE_FILES], [str(LAB)])
-    folders = (LAB / name for name in ("src", "style", "schema"))
-    sources = sorted(path for folder in folders for path in folder.rglob("*.*") if path.is_file())
+    sources = sorted(path for folder in ("src", "style", "schema") for path in (LAB / folder).glob("*.*"))
     return packages, fingerprint([*sources, LAB / "tsconfig.json"], [packages])
 
 
@@ -187,7 +195,7 @@ def build_lab(nodejs):
     if not is_stamped(modules, packages):
         run_npm(nodejs, LAB, "ci")
         (modules / STAMP_NAME).write_text(packages)
-    run_npm(nodejs, LAB, "run", "--silent", "build")
+    run_npm(nodejs, LAB, "run", "build")
     (modules / BUILD_STAMP_NAME).write_text(sources)
 
 
@@ -210,6 +218,14 @@ def quieten_lab(venv):
     config.write_text('{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}\n')
 
 
+def install_python_part(venv, requirements):
+    """Install the distribution in editable mode, and further requirements, into ``venv``; make it if need be."""
+    if not has_python(venv):
+        make_environment(venv)
+    pip_install(venv, ["--editable", *requirements])
+    quieten_lab(venv)
+
+
 def bootstrap(venv, extras, pins, proxy):
     """Bring ``venv`` up to date; return the seconds it took, 0 when nothing had changed."""
     files = [REPOSITORY / "pyproject.toml", Path(__file__), *(NODE_FILES if proxy else [])]
@@ -221,20 +237,24 @@ def bootstrap(venv, extras, pins, proxy):
         return 0
     started = time.monotonic()
     print(f"Setting up {venv.name} (a minute or two, only when something has changed) ...", flush=True)
+    nodejs = system_node()
+    # npm mostly waits for the network, as pip does; the Node.js of a wheel needs pip first.
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        building = pool.submit(build_lab, nodejs) if must_build and nodejs else None
+        if not is_installed:
+            (venv / STAMP_NAME).unlink(missing_ok=True)
+            install_python_part(venv, [f".[{extras}]", *pins])
+        if building:
+            building.result()
+    nodejs = nodejs or (wheel_node(venv) if must_build or proxy else None)
+    if must_build and not building:
+        build_lab(nodejs)
     if not is_installed:
-        (venv / STAMP_NAME).unlink(missing_ok=True)
-        if not has_python(venv):
-            make_environment(venv)
-        pip_install(venv, ["--editable", f".[{extras}]", *pins])
-        quieten_lab(venv)
         if has_lab:
             link_lab(venv)
-    nodejs = system_node() or wheel_node(venv)
-    if must_build:
-        build_lab(nodejs)
-    if proxy and not is_installed:
-        install_proxy(venv, nodejs)
-    (venv / STAMP_NAME).write_text(wanted)
+        if proxy:
+            install_proxy(venv, nodejs)
+        (venv / STAMP_NAME).write_text(wanted)
     return time.monotonic() - started
 
 
@@ -246,7 +266,7 @@ def main():
     parser.add_argument("--venv", default=".venv", help="where, relative to the repository")
     parser.add_argument("--extras", default="dev,hub,lab,testbed", help="extras of the distribution")
     parser.add_argument("--with", dest="pins", action="append", default=[], help="one more requirement")
-    parser.add_argument("--no-proxy", action="store_true", help="leave out Node.js and the proxy")
+    parser.add_argument("--no-proxy", action="store_true", help="leave out the proxy")
     arguments = parser.parse_args()
     try:
         seconds = bootstrap(
