@@ -195,18 +195,18 @@ def wait_until(is_so, what: str, timeout_seconds: float = 60) -> None:
         time.sleep(0.25)
 
 
+def fill(testbed: Testbed) -> str:
+    """Submit somebody else's job that takes a whole node of padova for an hour; return its id."""
+    script = testbed.layout.root / "fill.sh"
+    script.write_text("#!/bin/bash\nsleep 600\n")
+    words = ("-p", "padova", "-c", "16", "--mem=1000", "-t", "60", "-o", "/dev/null", "--job-name=filler")
+    return testbed.slurm("sbatch", "--parsable", *words, str(script)).strip()
+
+
 @pytest.fixture
 def full_padova(testbed: Testbed) -> Iterator[list[str]]:
     """Fill the partition padova with other people's jobs; yields their ids."""
-    script = testbed.layout.root / "fill.sh"
-    script.write_text("#!/bin/bash\nsleep 600\n")
-    fillers = [
-        testbed.slurm(
-            "sbatch", "--parsable", "-p", "padova", "-c", "16", "--mem=1000", "-t", "60",
-            "-o", "/dev/null", "--job-name=filler", str(script),
-        ).strip()
-        for _ in range(2)
-    ]  # fmt: skip
+    fillers = [fill(testbed) for _ in range(2)]
     wait_until(lambda: len(jobs(testbed, "padova", "R")) == 2, "both nodes of padova are taken")
     yield fillers
     for job in set(fillers) & set(jobs(testbed)):
