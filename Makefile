@@ -6,6 +6,8 @@ PYTEST_ARGS ?=
 PARALLEL ?= -n 3 --dist loadfile
 BIN := .venv/bin
 HUB5_BIN := .venv-hub5/bin
+# With the Node.js that `make setup` brought, where the machine has none.
+NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix labextension --silent
 HUB5_TESTS = $(wildcard tests/core tests/form tests/hub tests/spawner)
 
 .DEFAULT_GOAL := help
@@ -28,17 +30,20 @@ demo: setup  ## Start everything on this machine, print a URL and a login; Ctrl-
 test: test-main test-hub5  ## All tests
 
 test-main: setup
+	$(NPM) test
 	$(BIN)/pytest $(PARALLEL) --ignore tests/e2e $(PYTEST_ARGS)
 	$(BIN)/pytest tests/e2e $(PYTEST_ARGS)
 
 test-hub5: setup-hub5  ## The hub side's tests on jupyterhub 5.5 and kubespawner 7.0
 	$(HUB5_BIN)/pytest $(PARALLEL) $(PYTEST_ARGS) $(HUB5_TESTS)
 
-lint: setup  ## ruff and mypy
+lint: setup  ## ruff and mypy; tsc, eslint and prettier for the JupyterLab extension
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(NPM) run lint
 
-format: setup  ## Let ruff mend what it can
+format: setup  ## Let ruff and prettier mend what they can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(NPM) run format

@@ -22,7 +22,26 @@ def bootstrap(tmp_path, monkeypatch):
     node_file.write_text("{}")
     monkeypatch.setattr(module, "REPOSITORY", tmp_path)
     monkeypatch.setattr(module, "NODE_FILES", [node_file])
+    monkeypatch.setattr(module, "LAB", tmp_path / "labextension")
+    monkeypatch.setattr(module, "LAB_OUTPUT", tmp_path / "labextension/built")
+    lab_files = (
+        "package.json",
+        "tsconfig.json",
+        "src/index.ts",
+        "src/__tests__/index.spec.ts",
+        "style/base.css",
+    )
+    for name in lab_files:
+        file = tmp_path / "labextension" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}")
     module.ran = []
+
+    def run_npm(nodejs, directory, *words):
+        module.ran.append(" ".join(("npm", *words)))
+        (directory / "node_modules").mkdir(exist_ok=True)
+        (directory / "built").mkdir(exist_ok=True)
+        (directory / "built/package.json").touch()
 
     def make_environment(venv):
         module.ran.append("venv")
@@ -31,13 +50,83 @@ def bootstrap(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "make_environment", make_environment)
     monkeypatch.setattr(module, "pip_install", lambda venv, words: module.ran.append("pip"))
-    monkeypatch.setattr(module, "install_proxy", lambda venv: module.ran.append("proxy"))
+    monkeypatch.setattr(module, "install_proxy", lambda venv, nodejs: module.ran.append("proxy"))
+    monkeypatch.setattr(module, "run_npm", run_npm)
+    monkeypatch.setattr(module, "system_node", lambda: None)
+    monkeypatch.setattr(module, "wheel_node", lambda venv: (["node"], ["npm"]))
     return module
 
 
 def test_the_first_run_installs_everything(bootstrap, tmp_path):
+    bootstrap.bootstrap(tmp_path / ".venv", "dev,lab", [], proxy=True)
+    assert bootstrap.ran == ["venv", "pip", "npm ci", "npm run build", "proxy"]
+
+
+def test_an_environment_without_jupyterlab_needs_no_extension_of_it(bootstrap, tmp_path):
     bootstrap.bootstrap(tmp_path / ".venv", "dev", [], proxy=True)
     assert bootstrap.ran == ["venv", "pip", "proxy"]
+
+
+def test_the_lab_extension_is_linked_into_the_environment(bootstrap, tmp_path):
+    bootstrap.bootstrap(tmp_path / ".venv", "lab", [], proxy=False)
+    assert (tmp_path / ".venv/share/jupyter/labextensions/rayster-lab/package.json").is_file()
+    switch = tmp_path / ".venv/etc/jupyter/jupyter_server_config.d/rayster_lab.json"
+    assert switch.readlink() == tmp_path / "labextension/jupyter-config/server-config/rayster_lab.json"
+
+
+def test_two_environments_share_one_built_lab_extension(bootstrap, tmp_path):
+    bootstrap.bootstrap(tmp_path / ".venv", "lab", [], proxy=False)
+    bootstrap.ran.clear()
+    bootstrap.bootstrap(tmp_path / ".venv-hub5", "lab", [], proxy=False)
+    assert bootstrap.ran == ["venv", "pip"]
+    assert (tmp_path / ".venv-hub5/share/jupyter/labextensions/rayster-lab/package.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param("package.json", ["npm ci", "npm run build"], id="packages"),
+        pytest.param("src/index.ts", ["npm run build"], id="source"),
+        pytest.param("style/base.css", ["npm run build"], id="style"),
+        pytest.param("src/__tests__/index.spec.ts", [], id="test"),
+    ],
+)
+def test_the_lab_extension_is_built_again_when_it_must(bootstrap, tmp_path, name, expected):
+    bootstrap.bootstrap(tmp_path / ".venv", "lab", [], proxy=True)
+    bootstrap.ran.clear()
+    (tmp_path / "labextension" / name).write_text("changed")
+    bootstrap.bootstrap(tmp_path / ".venv", "lab", [], proxy=True)
+    assert bootstrap.ran == expected
+
+
+def test_a_built_lab_extension_that_somebody_removed_is_built_again(bootstrap, tmp_path):
+    bootstrap.bootstrap(tmp_path / ".venv", "lab", [], proxy=True)
+    bootstrap.ran.clear()
+    (tmp_path / "labextension/built/package.json").unlink()
+    bootstrap.bootstrap(tmp_path / ".venv", "lab", [], proxy=True)
+    assert bootstrap.ran == ["npm run build"]
+
+
+def test_a_lab_extension_that_cannot_be_built_fails_the_setup_and_is_tried_again(
+    bootstrap, tmp_path, monkeypatch
+):
+    def fail(nodejs, directory, *words):
+        raise bootstrap.BootstrapError("no network")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bootstrap, "run_npm", fail)
+        patch.setattr(bootstrap, "system_node", lambda: (["node"], ["npm"]))
+        with pytest.raises(bootstrap.BootstrapError, match="no network"):
+            bootstrap.bootstrap(tmp_path / ".venv", "lab", [], proxy=True)
+    bootstrap.ran.clear()
+    bootstrap.bootstrap(tmp_path / ".venv", "lab", [], proxy=True)
+    assert bootstrap.ran[-3:] == ["npm ci", "npm run build", "proxy"]
+
+
+def test_what_npm_said_is_told_when_it_fails(bootstrap, tmp_path, monkeypatch):
+    monkeypatch.undo()  # The real function is asked.
+    with pytest.raises(bootstrap.BootstrapError, match="no such host"):
+        bootstrap.run_npm((["/bin/sh"], ["/bin/sh", "-c", "echo no such host; exit 1"]), tmp_path)
 
 
 def test_a_second_run_installs_nothing(bootstrap, tmp_path):
@@ -77,7 +166,7 @@ def test_another_python_makes_the_environment_anew(bootstrap, tmp_path, monkeypa
 
 
 def test_an_install_that_failed_is_tried_again(bootstrap, tmp_path, monkeypatch):
-    def fail(venv):
+    def fail(venv, nodejs):
         raise bootstrap.BootstrapError("no network")
 
     with monkeypatch.context() as patch:
@@ -109,12 +198,20 @@ def test_the_environment_is_made_with_what_is_there(bootstrap, monkeypatch, modu
 
 @pytest.mark.parametrize(
     ("version", "has_npm", "is_used"),
-    [("v20.1.0", True, True), ("v18.0.0", True, True), ("v16.9.0", True, False), ("v20.1.0", False, False)],
-    ids=["new", "oldest", "too old", "without npm"],
+    [
+        pytest.param("v24.1.0", True, True, id="new"),
+        pytest.param("v20.19.0", True, True, id="oldest"),
+        pytest.param("v20.18.3", True, False, id="too old"),
+        pytest.param("v18.20.4", True, False, id="of Debian 12"),
+        pytest.param("v22.11.0", True, False, id="too old of its line"),
+        pytest.param("nonsense", True, False, id="none"),
+        pytest.param("v24.1.0", False, False, id="without npm"),
+    ],
 )
 def test_the_systems_node_is_used_when_it_will_do(
     bootstrap, tmp_path, monkeypatch, version, has_npm, is_used
 ):
+    monkeypatch.undo()  # The real function is asked.
     for name in ["node", *(["npm"] if has_npm else [])]:
         program = tmp_path / name
         program.write_text(f"#!/bin/sh\necho {version}\n")
