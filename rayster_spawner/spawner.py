@@ -10,7 +10,7 @@ from typing import Any
 
 from .form import PendingView, pending_view
 from .life.pod_address import choose_port
-from .life.pod_requests import SPAWN_ID
+from .life.pod_requests import REQUESTED_AT, SPAWN_ID
 from .life.progress import Report, make_report, new_events, repeat_seconds
 from .life.resume import ResumedSpawn
 from .life.spawn_errors import spawn_failed
@@ -52,7 +52,9 @@ class RaysterSpawner(ResumedSpawn):
             raise spawn_failed(
                 f"The profile {self.profile.name} cannot be used:\n{error}", reason="offload", counted=False
             ) from error
-        pod["metadata"].setdefault("annotations", {})[SPAWN_ID] = self.mark.spawn_id
+        annotations = pod["metadata"].setdefault("annotations", {})
+        annotations[SPAWN_ID] = self.mark.spawn_id
+        annotations[REQUESTED_AT] = f"{self.mark.requested_at:.0f}"
         self.save_mark(port=self.port)
         answer = SimpleNamespace(data=json.dumps(pod))
         return self.api.api_client.deserialize(answer, "V1Pod")
@@ -85,7 +87,7 @@ class RaysterSpawner(ResumedSpawn):
     def _report(self, pod: Any) -> Report:
         elapsed = time.time() - self.mark.requested_at if self.mark else 0
         site = site_name(self.profile) if self.profile is not None and self.is_offloaded else ""
-        return make_report(self.view(pod), elapsed, site)
+        return make_report(self.believe(pod), elapsed, site)
 
     def _is_due(self, told: Report, report: Report) -> bool:
         return report.elapsed_seconds - told.elapsed_seconds >= repeat_seconds(report.elapsed_seconds)

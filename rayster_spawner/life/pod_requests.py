@@ -18,6 +18,8 @@ from .site_message import site_words
 from .spawn_errors import PodUnknown, spawn_failed
 
 SPAWN_ID = "rayster.dev/spawn-id"
+# When the server was asked for, in seconds since the epoch.
+REQUESTED_AT = "rayster.dev/requested-at"
 CLOUD_SITE = "cloud"
 
 _DELETE_AGAIN_SECONDS = (5, 15, 60, 300)

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from .. import interlink
 from ..offload import NOTEBOOK_CONTAINER
-from .site_message import site_words, why_it_failed
+from .endings import EndCode
+from .site_message import how_it_failed, site_words, why_it_failed
 
 Pod = dict[str, Any]
 
@@ -31,12 +32,16 @@ class State(str, Enum):
 
 
 class PodView(NamedTuple):
-    """What a pod says of itself: its state, why (a sentence, or empty), its job at the site, its exit code if ended."""
+    """What a pod says of itself: its state, why (a sentence, or empty) and its job at the site.
+
+    Once it has ended also its exit code, and how it ended.
+    """
 
     state: State
     reason: str = ""
     job_id: str | None = None
     exit_code: int | None = None
+    end: EndCode | None = None
 
     @property
     def is_over(self) -> bool:
@@ -54,14 +59,15 @@ def view_pod(pod: Pod | None, *, offloaded: bool) -> PodView:
     metadata, status = pod.get("metadata") or {}, pod.get("status") or {}
     job_id = (metadata.get("annotations") or {}).get(interlink.JOB_ID_ANNOTATION)
     if metadata.get("deletionTimestamp"):
-        return PodView(State.DELETED, _status_words(status), job_id)
+        return PodView(State.DELETED, _status_words(status), job_id, end=EndCode.DELETED)
     notebook = _notebook_state(status)
     ended = notebook.get("terminated")
     phase = status.get("phase")
     if phase == "Failed" or (ended is not None and _exit_code(ended) != 0):
-        return PodView(State.FAILED, _failure(status, ended), job_id, _exit_code(ended) or 1)
+        end, why = _failure(status, ended)
+        return PodView(State.FAILED, why, job_id, _exit_code(ended) or 1, end)
     if phase == "Succeeded" or ended is not None:
-        return PodView(State.ENDED, "", job_id, 0)
+        return PodView(State.ENDED, "", job_id, 0, EndCode.COMPLETED)
     if phase == "Running":
         return PodView(State.RUNNING if _all_ready(status) else State.STARTING, _waiting(notebook), job_id)
     if job_id is not None:
@@ -89,12 +95,12 @@ def _exit_code(ended: Pod | None) -> int:
     return int((ended or {}).get("exitCode") or 0)
 
 
-def _failure(status: Pod, ended: Pod | None) -> str:
+def _failure(status: Pod, ended: Pod | None) -> tuple[EndCode, str]:
     ended = ended or {}
     # The container's reason is the closer one, except that interLink writes the same in both.
     reason = status.get("reason") or ended.get("reason") or ""
     message = status.get("message") or ended.get("message") or ""
-    return why_it_failed(reason, message, ended.get("exitCode"))
+    return how_it_failed(reason, message), why_it_failed(reason, message, ended.get("exitCode"))
 
 
 def _waiting(notebook: Pod) -> str:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from .pod_status import Pod, PodView, State
+from .belief import Belief
+from .pod_status import Pod, State
 from .site_message import site_words
 
 _PERCENT = {State.SUBMITTED: 10, State.QUEUED: 30, State.STARTING: 60, State.RUNNING: 90}
@@ -11,29 +12,41 @@ _PERCENT = {State.SUBMITTED: 10, State.QUEUED: 30, State.STARTING: 60, State.RUN
 _REPEAT_SECONDS = ((60, 5), (600, 15), (float("inf"), 60))
 
 
+# What is less than the site looks at its queue once.
+_SOON_SECONDS = 30
+
+
 class Report(NamedTuple):
-    """One event of the hub's progress stream. Texts are plain: the page escapes `message`."""
+    """One event of the hub's progress stream, and of the service's. Texts are plain: the page escapes them.
+
+    ``raw_reason`` is the batch system's own word, ``position`` the place in the queue (1: next), ``heard_seconds_ago``
+    how old the site's news is (None: it was not heard), ``note`` a sentence where the cluster and the site differ.
+    """
 
     state: State
     reason: str
     job_id: str | None
     elapsed_seconds: int
     site: str
+    raw_reason: str = ""
+    partition: str = ""
+    position: int | None = None
+    expected_start_in_seconds: int | None = None
+    heard_seconds_ago: int | None = None
+    note: str = ""
 
     @property
     def key(self) -> tuple[Any, ...]:
         """What is worth a new line at once when it changes."""
-        return self.state, self.reason, self.job_id
+        return self.state, self.reason, self.raw_reason, self.job_id, self.position, self.note
 
     def as_event(self) -> dict[str, Any]:
-        """Return the report as the hub sends it to the page."""
+        """Return the report as the streams send it to the page."""
         return {
             "progress": _PERCENT.get(self.state, 90),
             "message": self.sentence(),
+            **self._asdict(),
             "state": self.state.value,
-            "reason": self.reason,
-            "job_id": self.job_id,
-            "elapsed_seconds": self.elapsed_seconds,
         }
 
     def sentence(self) -> str:
@@ -42,17 +55,43 @@ class Report(NamedTuple):
         job = f" as job {self.job_id}" if self.job_id else ""
         said = {
             State.SUBMITTED: f"Submitted{where}",
-            State.QUEUED: f"Queued{where}{job}",
+            State.QUEUED: f"Queued{where}{job}{self._place()}",
             State.STARTING: f"Starting{where}{job}",
             State.RUNNING: f"Running{where}{job}, waiting for JupyterLab to answer",
         }.get(self.state, f"Checking on the server{where}{job}")
         why = f": {self.reason}" if self.reason else ""
         return f"{said}, {duration(self.elapsed_seconds)} so far{why}"
 
+    def _place(self) -> str:
+        place = f", {ordinal(self.position)} in line" if self.position else ""
+        if self.expected_start_in_seconds is None:
+            return place
+        soon = self.expected_start_in_seconds < _SOON_SECONDS
+        when = "any moment" if soon else f"in about {duration(self.expected_start_in_seconds)}"
+        return f"{place}, expected to start {when}"
 
-def make_report(view: PodView, elapsed_seconds: float, site: str) -> Report:
-    """Return what to tell of a spawn whose pod says ``view``. ``site`` is empty for cloud nodes."""
-    return Report(view.state, view.reason, view.job_id, max(0, int(elapsed_seconds)), site)
+
+def make_report(belief: Belief, elapsed_seconds: float, site: str) -> Report:
+    """Return what to tell of a spawn. ``site`` is empty for cloud nodes."""
+    return Report(
+        belief.view.state,
+        belief.view.reason,
+        belief.view.job_id,
+        max(0, int(elapsed_seconds)),
+        site,
+        belief.raw_reason,
+        belief.partition,
+        belief.position,
+        belief.expected_start_in_seconds,
+        belief.heard_seconds_ago,
+        belief.note,
+    )
+
+
+def ordinal(number: int) -> str:
+    """Return ``number`` as people count: ``1st``, ``12th``, ``23rd``."""
+    endings = {1: "st", 2: "nd", 3: "rd"}
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else endings.get(number % 10, 'th')}"
 
 
 def repeat_seconds(elapsed_seconds: float) -> float:

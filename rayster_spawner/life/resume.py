@@ -104,9 +104,12 @@ class ResumedSpawn(SpawnLife):
 
     def _resume_ended(self, future: asyncio.Future) -> None:
         self._is_masked = self._is_waiting = self._spawn_pending = False
-        if future.cancelled() or future.exception() is None:
+        error = None if future.cancelled() else future.exception()
+        if error is None:
             # As after the hub's own spawn: an exception is kept for the page that says why.
             self._spawn_future = None
+        else:
+            self.remember_failure(error)
 
     async def _was_never_created(self) -> bool:
         """Tell whether the hub ended before it had created the pod."""
@@ -132,7 +135,7 @@ class ResumedSpawn(SpawnLife):
 
     async def _publish(self) -> None:
         """Do what the hub does with a server that is up."""
-        self.save_mark(waiting=False)
+        self.is_up()
         proxy = self.user.settings["proxy"]
         hub_started = getattr(proxy.app, "_start_future", None)
         if hub_started is not None:

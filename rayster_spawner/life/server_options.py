@@ -1,34 +1,23 @@
 """Options of a server on every path: form, spawn link, REST API and what was saved last time."""
 
+from collections.abc import Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from tornado import web
 from traitlets import Any as AnyTrait
 from traitlets import TraitError, Unicode, default, validate
 
-from ..form import options_from_form, options_from_query, render_form
-from ..options import FIELDS, FieldError, OptionsError, ServerOptions, parse_options
+from ..options import FieldError, OptionsError, ServerOptions, parse_options
 from ..profile_files import ProfilesError, validate_profiles
 from ..profiles import Profile, ProfileSet
-from .pod_requests import PodRequests
+from ..text import shown
+from .limits import accepted_servers, is_limited, limit_note, refusal
 from .profile_source import current_profiles
+from .site_view import SiteView
 from .spawn_errors import options_refused
 
 
-class LinkShown(Exception):
-    """Ends the handling of a spawn link: the form is shown with the link's options, and nothing is started."""
-
-    jupyterhub_message = ""
-
-
-# What the next form of a user is filled in with, instead of what was saved, and what is wrong with it. By user,
-# because the hub renders the form after a mistake with the spawner of the user's default server, whichever server
-# the form was for.
-_next_form: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
-
-
-class ServerOptionsSpawner(PodRequests):
+class ServerOptionsSpawner(SiteView):
     """KubeSpawner whose options are those of RaySTER's profiles; `profile_list` and its form are not used."""
 
     profiles_file = Unicode(
@@ -83,14 +72,6 @@ class ServerOptionsSpawner(PodRequests):
         # The hub's hook for this: what it raises refuses the spawn before anything is created in the cluster.
         return lambda spawner, user_options: spawner.take_options()
 
-    @default("options_form")
-    def _options_form_default(self) -> Any:
-        return lambda spawner: spawner.render_options_form()
-
-    @default("options_from_form")
-    def _options_from_form_default(self) -> Any:
-        return self._read_form
-
     def current_profiles(self) -> ProfileSet:
         """Return the hub's profiles as they are now. Raises HTTPError 500 when there are none yet."""
         if self.profiles is not None:
@@ -113,15 +94,41 @@ class ServerOptionsSpawner(PodRequests):
     def take_options(self) -> None:
         """Make `user_options` those of the present spawn, in their full and normal form, or refuse the spawn.
 
-        Raises HTTPError 400 or 403. Refused options are not remembered for the next spawn either.
+        Raises HTTPError 400, 403 or 429. Refused options are not remembered for the next spawn either.
         """
         try:
-            self.profile, self.options = self.parse(self.user_options)
+            profile, options = self.parse(self.user_options)
+            self.check_limits(profile)
         except OptionsError as error:
             self._remember(self._last_good_options or {})
             raise options_refused(error) from error
+        self.profile, self.options = profile, options
         self._last_good_options = self.options.as_json()
         self._remember(self._last_good_options)
+
+    def check_limits(self, profile: Profile) -> None:
+        """Refuse a server of ``profile`` when there are as many as there may be. Raises OptionsError 403 or 429."""
+        if self.orm_spawner is None or not is_limited(profile):
+            return
+        refused = refusal(
+            profile,
+            accepted_servers(self.user.db),
+            user_id=self.orm_spawner.user_id,
+            user=self.user.name,
+            spawner_id=self.orm_spawner.id,
+        )
+        if refused is not None:
+            error = FieldError("profile", shown(profile.name), refused.reason)
+            raise OptionsError([error], status=refused.status)
+
+    def limit_notes(self, profiles: Sequence[Profile]) -> dict[str, str]:
+        """Return what the form says of the limits of each of ``profiles``, by name, where there is something to say."""
+        limited = [profile for profile in profiles if is_limited(profile)]
+        if self.orm_spawner is None or not limited:
+            return {}
+        accepted = accepted_servers(self.user.db)
+        notes = {p.name: limit_note(p, accepted, self.orm_spawner.user_id) for p in limited}
+        return {name: note for name, note in notes.items() if note}
 
     def _remember(self, options: dict[str, Any]) -> None:
         self.user_options = options
@@ -144,46 +151,3 @@ class ServerOptionsSpawner(PodRequests):
         """Take the last good options up again."""
         super().load_state(state)
         self._last_good_options = state.get("last_options")
-
-    # Form and links
-
-    def _read_form(self, formdata: dict[str, list[Any]]) -> dict[str, Any]:
-        """Return the options of a submitted form. Raises HTTPError; the form then comes back as it was sent."""
-        raw = options_from_form(formdata)
-        try:
-            return self.parse(raw)[1].as_json()
-        except OptionsError as error:
-            _next_form[self.user] = raw, error.errors
-            raise options_refused(error) from error
-
-    def options_from_query(self, query_data: dict[str, list[str]]) -> dict[str, Any]:
-        """Show the form filled in with a spawn link's options: a link that somebody sent must not start a job."""
-        raw = options_from_query(query_data)
-        _next_form[self.user] = raw, self._mistakes(raw)
-        raise LinkShown(f"spawn link of {self._log_name} is shown as a form; nothing is started")
-
-    def render_options_form(self) -> str:
-        """Return the form as HTML. Raises HTTPError 403 when no profile is open to the user."""
-        chosen, errors = _next_form.pop(self.user, ()) or self._remembered()
-        try:
-            self.parse({})
-        except OptionsError as error:
-            # Never an empty form: the hub would start a pod without a profile.
-            raise options_refused(error) from error
-        allowed = self.current_profiles().allowed(self.user.name, frozenset(self._groups()))
-        return render_form(allowed, chosen=chosen, errors=errors)
-
-    def _remembered(self) -> tuple[Any, tuple[FieldError, ...]]:
-        """Return what to fill the form in with from last time, and what of it is not offered any more."""
-        saved = self.user_options
-        if not isinstance(saved, dict):
-            return {}, ()
-        errors = tuple(error for error in self._mistakes(saved) if error.field in FIELDS)
-        return saved, errors
-
-    def _mistakes(self, raw: Any) -> tuple[FieldError, ...]:
-        try:
-            self.parse(raw)
-        except OptionsError as error:
-            return error.errors
-        return ()

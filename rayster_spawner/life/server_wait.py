@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 from jupyterhub.utils import url_path_join
 from traitlets import Integer
 
+from .belief import Belief
+from .endings import EndCode
+from .last_end import EndMemory
 from .pod_address import notebook_port, pod_host
-from .pod_status import Pod, PodView, State, view_pod
-from .server_options import ServerOptionsSpawner
+from .pod_status import Pod, State
 from .server_probe import server_answers
 from .spawn_errors import PodUnknown, server_ended, spawn_failed
 
@@ -32,7 +34,7 @@ class Patience(NamedTuple):
     boot: int
 
 
-class ServerWait(ServerOptionsSpawner):
+class ServerWait(EndMemory):
     """KubeSpawner that waits natively and after a restart in the same way, and polls with the same eyes."""
 
     answer_timeout = Integer(
@@ -60,10 +62,6 @@ class ServerWait(ServerOptionsSpawner):
 
     _silent_since: float | None = None
     _spawn_future: Any
-
-    def view(self, pod: Pod | None) -> PodView:
-        """Return what ``pod`` says of the present server."""
-        return view_pod(pod, offloaded=self.is_offloaded)
 
     def is_pod_running(self, pod: Pod | None) -> bool:
         """Tell whether ``pod`` says that its server runs. Gaps in its status mean no."""
@@ -105,12 +103,13 @@ class ServerWait(ServerOptionsSpawner):
                 if wait.may_warn():
                     self.log.warning("Waiting for %s without news: %s", self._log_name, error)
             else:
-                if pod is None or self.view(pod).state is State.DELETED:
+                belief = self.believe(pod)
+                if pod is None or belief.view.state is State.DELETED:
                     raise self._lost(pod)
-                if await self._is_up(pod, wait):
+                if await self._is_up(pod, belief, wait):
                     return self._get_pod_url(pod)
-                if reason := wait.why_hopeless(self.view(pod)):
-                    raise self._failure(reason, "server-failed")
+                if reason := wait.why_hopeless(belief):
+                    raise self._failure(reason, "server-failed", belief.view.end)
             if time.time() > deadline:
                 raise self._failure(self._too_late(spawn_began, deadline), "timeout")
             await asyncio.sleep(max(0.0, min(wait.look_seconds(), deadline - time.time())))
@@ -122,17 +121,16 @@ class ServerWait(ServerOptionsSpawner):
             pod = await self.read_pod()
         return pod if self.is_ours(pod) else None
 
-    async def _is_up(self, pod: Pod, wait: "_Wait") -> bool:
-        view = self.view(pod)
+    async def _is_up(self, pod: Pod, belief: Belief, wait: "_Wait") -> bool:
         if not self.is_offloaded or self.internal_ssl:
-            return view.state is State.RUNNING
-        return wait.may_ask(view) and await self.answers(pod)
+            return self.view(pod).state is State.RUNNING
+        return wait.may_ask(belief) and await self.answers(pod)
 
     async def poll(self) -> int | None:
         """Return None while the server runs or nothing is known, else its exit code (1 when nobody tells).
 
-        Only what the API server itself says counts as stopped: a pod that is gone, or one that is over and whose
-        server has been silent for a while.
+        Only what the API server and the site themselves say counts as stopped: a pod that is gone, one that is over
+        and whose server has been silent for a while, or a job that is over. A server that answers runs.
         """
         if not self._may_have_pod:
             return 1
@@ -142,12 +140,14 @@ class ServerWait(ServerOptionsSpawner):
             self.log.warning("Cannot tell whether %s runs: %s", self._log_name, error)
             return None
         if pod is None:
-            self._tell_end("The server's pod is gone: somebody deleted it, or its node was lost.")
+            self._tell_end(
+                EndCode.DELETED, "The server's pod is gone: somebody deleted it, or its node was lost."
+            )
             return 1
-        view = self.view(pod)
-        if view.is_over and not await self._lives_on(pod, view):
-            if view.state is State.FAILED:
-                self._tell_end(view.reason)
+        belief = self.believe(pod)
+        view = belief.view
+        if view.is_over and not await self._lives_on(pod, belief):
+            self._tell_end(view.end or EndCode.FAILED, view.reason)
             if self.delete_stopped_pods:
                 await self.stop(now=True)
             return view.exit_code if view.exit_code is not None else 1
@@ -155,26 +155,28 @@ class ServerWait(ServerOptionsSpawner):
             self._follow_address(pod)
         return None
 
-    def _tell_end(self, why: str) -> None:
-        """Let the server's page say why it ended by itself, where it says why one could not start.
+    def _tell_end(self, end: EndCode, why: str) -> None:
+        """Remember why a server ended by itself, and let its page say so where it says why one could not start.
 
-        The hub forgets a spawner that it stops, unless its last spawn has failed. The first reason is the good one:
-        the hub polls again when the pod of a failed server has been deleted.
+        The hub forgets a spawner that it stops, unless its last spawn has failed.
         """
         if self.server is None or self._spawn_future is not None or self._stop_pending:
             return
+        self.remember_end(end, why)
+        if end is EndCode.COMPLETED:
+            return  # as its user wished, who shut it down
         self._spawn_future = asyncio.get_running_loop().create_future()
         self._spawn_future.set_exception(server_ended(why))
         self._spawn_future.exception()  # asyncio complains of one that nobody has looked at
 
-    async def _lives_on(self, pod: Pod, view: PodView) -> bool:
-        """Tell whether a server may still run although its pod says that it is over."""
+    async def _lives_on(self, pod: Pod, belief: Belief) -> bool:
+        """Tell whether a server may still run although its pod or its site says that it is over."""
         if not self.is_offloaded:
             return False
         if await self.answers(pod):
             self._silent_since = None
             return True
-        if view.state is State.FAILED:
+        if belief.told or belief.view.state is State.FAILED:
             return False
         self._silent_since = self._silent_since or time.monotonic()
         return time.monotonic() - self._silent_since < SILENCE_SECONDS
@@ -198,19 +200,26 @@ class ServerWait(ServerOptionsSpawner):
     def _lost(self, pod: Pod | None) -> Exception:
         said = self.view(pod).reason if pod is not None else ""
         return self._failure(
-            f"The server's pod was deleted before it was up{f' ({said})' if said else ''}.", "pod-deleted"
+            f"The server's pod was deleted before it was up{f' ({said})' if said else ''}.",
+            "pod-deleted",
+            EndCode.DELETED,
         )
 
     def _too_late(self, spawn_began: float, deadline: float) -> str:
         pod = self.pod_reflector.pods.get(self.pod_key) if self.pod_reflector else None
-        view = self.view(pod)
+        view = self.believe(pod).view
         return (
             f"The server was not up {round(deadline - spawn_began)} seconds after it was asked for; it was still "
             f"{view.state.value}{f': {view.reason}' if view.reason else ''}."
         )
 
-    def _failure(self, message: str, reason: str) -> Any:
-        return spawn_failed(message, reason=reason, counted=not self.is_offloaded)
+    def _failure(self, message: str, reason: str, end: EndCode | None = None) -> Any:
+        return spawn_failed(message, reason=reason, counted=not self.is_offloaded, end=_end_of_wait(end))
+
+
+def _end_of_wait(end: EndCode | None) -> EndCode:
+    """Return how a server ended that was not up yet: what a running one would have *failed* or *completed* by."""
+    return EndCode.START_FAILED if end in (None, EndCode.FAILED, EndCode.COMPLETED) else end
 
 
 def _parts(url: str) -> tuple[str, str, int]:
@@ -239,27 +248,36 @@ class _Wait:
             self._warned_at = time.monotonic()
         return due
 
-    def may_ask(self, view: PodView) -> bool:
-        """Tell whether the server is to be asked itself now: often when it should be there, seldom while it queues."""
+    def may_ask(self, belief: Belief) -> bool:
+        """Tell whether the server is to be asked itself now: often when it should be there, seldom while it queues.
+
+        Always before it is given up.
+        """
+        view = belief.view
         soon = view.state in (State.STARTING, State.RUNNING) or view.is_over
-        due = time.monotonic() - self._asked_at > (1.0 if soon else self._spread(_ASK_SECONDS))
+        last = belief.end is not None or view.state is State.FAILED
+        due = last or time.monotonic() - self._asked_at > (1.0 if soon else self._spread(_ASK_SECONDS))
         if due:
             self._asked_at = time.monotonic()
         return due
 
-    def why_hopeless(self, view: PodView) -> str | None:
+    def why_hopeless(self, belief: Belief) -> str | None:
         """Return why there is nothing to wait for any more, or None. The server has just not answered."""
-        now = time.monotonic()
+        now, view = time.monotonic(), belief.view
         if view.state is State.FAILED:
             return view.reason
         if view.state is State.ENDED:
             self._over_since = self._over_since or now
-            if now - self._over_since > self._patience.boot:
+            if belief.told or now - self._over_since > self._patience.boot:
                 return "The job ended before its server was up."
+        else:
+            self._over_since = None
         if view.state is State.RUNNING:
             self._running_since = self._running_since or now
             if now - self._running_since > self._patience.answer:
                 return f"The job runs, but its server has not answered in {self._patience.answer} seconds."
+        else:
+            self._running_since = None
         return None
 
     def _spread(self, bounds: tuple[float, float]) -> float:

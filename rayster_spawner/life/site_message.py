@@ -4,12 +4,23 @@ import html
 import re
 
 from .. import interlink
+from .endings import EndCode
 
 MAX_MESSAGE_CHARACTERS = 1000
 
 # interLink wraps the plugin's answer: `... (HTTP 504): HTTP InterLink session ...: Body: <the program's own words>`.
 _WRAPPER_END = "Body:"
 _EXIT_STATUS = re.compile(r"Error: ([0-9]{1,5})", re.ASCII)
+# Kubernetes' own reasons.
+_DEADLINE_EXCEEDED = "DeadlineExceeded"
+_ENDS = {
+    _DEADLINE_EXCEEDED: EndCode.WALLTIME,
+    "OOMKilled": EndCode.OUT_OF_MEMORY,
+    "NodeLost": EndCode.NODE_FAILED,
+    "NodeShutdown": EndCode.NODE_FAILED,
+    "Preempting": EndCode.PREEMPTED,
+    interlink.PROVIDER_FAILED: EndCode.START_FAILED,
+}
 _PROGRAMS = (("sbatch", "SLURM"), ("condor_submit", "HTCondor"))
 
 
@@ -32,6 +43,8 @@ def why_it_failed(reason: str, message: str, exit_code: int | None = None) -> st
     words = site_words(message)
     if interlink.WALLTIME_MESSAGE in words:
         return "The job reached its time limit."
+    if reason == _DEADLINE_EXCEEDED:
+        return "The server reached its time limit."
     if reason == interlink.PROVIDER_FAILED:
         return _refusal(words)
     if reason == "OOMKilled":
@@ -42,6 +55,13 @@ def why_it_failed(reason: str, message: str, exit_code: int | None = None) -> st
         return f"The server ended with exit status {exit_code}{_tail(words)}"
     said = ": ".join(filter(None, (site_words(reason), words)))
     return said or "The pod failed and does not say why."
+
+
+def how_it_failed(reason: str, message: str) -> EndCode:
+    """Return how a pod ended that failed with these `status.reason` and `status.message`."""
+    if interlink.WALLTIME_MESSAGE in message:
+        return EndCode.WALLTIME
+    return _ENDS.get(reason, EndCode.FAILED)
 
 
 def _refusal(words: str) -> str:

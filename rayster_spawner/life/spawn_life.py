@@ -16,7 +16,7 @@ from tornado import web
 from .cancellation import cancelled_for_sure
 from .failure_count import FailureCount
 from .server_wait import ServerWait
-from .spawn_errors import PodUnknown, spawn_failed
+from .spawn_errors import PodUnknown, end_of_spawn, spawn_failed
 from .spawn_mark import SpawnMark
 from .trait_overrides import TraitOverrides
 
@@ -79,9 +79,7 @@ class SpawnLife(ServerWait):
         if self.mark is None:
             return
         self.mark = replace(self.mark, **changes)
-        if self.orm_spawner is not None:
-            self.orm_spawner.state = self.get_state()
-            self.user.db.commit()
+        self.save_state()
 
     @property
     def pending(self) -> str | None:
@@ -184,15 +182,29 @@ class SpawnLife(ServerWait):
         future.add_done_callback(self._spawn_ended)
 
     def _spawn_ended(self, future: asyncio.Future) -> None:
-        if not future.cancelled() and future.exception() is None:
-            self.save_mark(waiting=False)
+        if future.cancelled():
+            return
+        if (error := future.exception()) is None:
+            self.is_up()
+        else:
+            self.remember_failure(error)
+
+    def is_up(self) -> None:
+        """Write down that the hub has the server up."""
+        self.forget_end()
+        self.save_mark(waiting=False)
+
+    def remember_failure(self, error: BaseException) -> None:
+        """Remember why a server did not start. The hub has stopped it by now, and the mark is gone."""
+        if (ended := end_of_spawn(error)) is not None:
+            self.remember_end(*ended)
 
     def _forgive(self) -> None:
         if self._count is not None:
             self._count.forgive()
 
     async def run_post_stop_hook(self) -> None:
-        """Revoke the server's tokens, which `User.stop` can only in the hub that made them.
+        """Revoke the server's tokens, which `User.stop` can only in the hub that made them; and forget an old end.
 
         By the row that the mark names, and by the note that the hub gives them: a hub that was killed between the
         token and the mark has left one without any trace.
@@ -202,5 +214,8 @@ class SpawnLife(ServerWait):
         for token in list(self.user.orm_user.api_tokens):
             if token.id == marked or token.note == note:
                 self.user.db.delete(token)
+        if self.mark is not None and (self.last_end is None or self.last_end.spawn_id != self.spawn_id):
+            # It did not end by itself, and what was said of the one before it is of no use any more.
+            self.forget_end()
         self.user.db.commit()
         await maybe_future(super().run_post_stop_hook())

@@ -94,6 +94,16 @@ class Api:
         assert self.process is not None
         end(self.process, signal.SIGKILL)
 
+    def say_node(self, name: str, *, is_ready: bool) -> None:
+        """Say whether a node is ready, as its kubelet does."""
+        condition = {"type": "Ready", "status": "True" if is_ready else "False"}
+        headers = {"Content-Type": "application/merge-patch+json"}
+        body = {"status": {"conditions": [condition]}}
+        answer = requests.patch(
+            f"{self.url}/api/v1/nodes/{name}/status", json=body, headers=headers, timeout=5
+        )
+        assert answer.ok, answer.text
+
 
 class Server(BaseHTTPRequestHandler):
     """A Jupyter server as far as the hub can tell: its API answers under its base URL."""
@@ -397,6 +407,13 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     api.start()
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     assert requests.post(f"{api.url}/api/v1/namespaces", json=body, timeout=5).status_code in (201, 409)
+    for name in ("padova", "cloud-1"):
+        labels = {"kubernetes.io/hostname": name}
+        if name == "padova":
+            labels["virtual-node.interlink/type"] = "virtual-kubelet"
+        body = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
+        assert requests.post(f"{api.url}/api/v1/nodes", json=body, timeout=5).status_code == 201
+        api.say_node(name, is_ready=True)
     yield api
     api.kill()
 
@@ -459,6 +476,7 @@ async def make_spawner(api: Api, monkeypatch: pytest.MonkeyPatch) -> Callable[..
     """Return a factory of spawners without a hub, on the testbed's API server. Arguments are traits."""
     await kubernetes_asyncio.config.load_kube_config(config_file=str(api.kubeconfig))
     monkeypatch.setattr("kubespawner.spawner.load_config", lambda **_: None)
+    monkeypatch.setattr("rayster_spawner.life.site_view.hub_sites", lambda spawner: None)
 
     def make(user: str = "ada", groups: tuple[str, ...] = (), **traits: Any) -> RaysterSpawner:
         traits.setdefault("profiles", {"profiles": profiles_data()})

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tornado import web
 
-from rayster_spawner.life.server_options import LinkShown
+from rayster_spawner.life.spawn_form import LinkShown
 
 SCALARS = (
     st.none()

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rayster_spawner.life.endings import EndCode
 from rayster_spawner.life.pod_status import State, view_pod
 
 SUBMITTED = {
@@ -63,6 +64,16 @@ OFFLOADED = {
         State.FAILED,
         "The job reached its time limit.",
     ),
+    "its node was lost while it queued": (
+        pod("Pending", job="42", reason="NodeLost", conditions=[{"type": "Ready", "status": "False"}]),
+        State.QUEUED,
+        "",
+    ),
+    "its node was lost while it ran": (
+        pod("Running", job="42", state=RUNNING, podIP="127.0.0.1", reason="NodeLost"),
+        State.STARTING,
+        "",
+    ),
     "exit": (pod("Failed", job="42", reason="Error: 3"), State.FAILED, "The job ended with exit status 3."),
     "failed without a word": (pod("Failed"), State.FAILED, "The pod failed and does not say why."),
 }
@@ -107,6 +118,32 @@ CLOUD = {
         "Evicted: The node was low on resource: memory.",
     ),
 }
+
+
+ENDS = {
+    "walltime": (
+        pod("Failed", message="SLURM job reached its time limit and was terminated"),
+        EndCode.WALLTIME,
+    ),
+    "deadline": (
+        pod("Failed", reason="DeadlineExceeded", message="Pod was active too long"),
+        EndCode.WALLTIME,
+    ),
+    "out of memory": (
+        pod("Running", state={"terminated": {"exitCode": 137, "reason": "OOMKilled"}}),
+        EndCode.OUT_OF_MEMORY,
+    ),
+    "node shut down": (pod("Failed", reason="NodeShutdown"), EndCode.NODE_FAILED),
+    "refused": (pod("Failed", reason="ProviderFailed"), EndCode.START_FAILED),
+    "exit": (pod("Failed", reason="Error: 3"), EndCode.FAILED),
+    "complete": (pod("Succeeded"), EndCode.COMPLETED),
+    "running": (pod("Running", job="42"), None),
+}
+
+
+@pytest.mark.parametrize(("given_pod", "end"), ENDS.values(), ids=ENDS)
+def test_how_it_ended(given_pod, end):
+    assert view_pod(given_pod, offloaded=True).end is end
 
 
 @pytest.mark.parametrize(("given_pod", "state", "reason"), OFFLOADED.values(), ids=OFFLOADED)

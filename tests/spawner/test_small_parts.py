@@ -1,10 +1,13 @@
 """Addresses, marks, progress reports and counts: the pure parts, by tables."""
 
+import json
+
 import pytest
 
+from rayster_spawner.life.belief import Belief
 from rayster_spawner.life.pod_address import FIRST_PORT, LAST_PORT, choose_port, notebook_port, pod_host
 from rayster_spawner.life.pod_status import PodView, State
-from rayster_spawner.life.progress import duration, make_report, new_events, repeat_seconds
+from rayster_spawner.life.progress import duration, make_report, new_events, ordinal, repeat_seconds
 from rayster_spawner.life.spawn_errors import is_counted, options_refused, spawn_failed
 from rayster_spawner.life.spawn_mark import SpawnMark, read_mark
 from rayster_spawner.options import FieldError, OptionsError
@@ -108,9 +111,69 @@ SENTENCES = {
 }
 
 
+QUEUED = Belief(PodView(State.QUEUED, "Waiting for free nodes.", "12"), told=True, raw_reason="Resources")
+PLACES = {
+    "place and start": (
+        {"position": 3, "expected_start_in_seconds": 840},
+        ", 3rd in line, expected to start in about 14 min",
+    ),
+    "place only": ({"position": 1}, ", 1st in line"),
+    "start only": ({"expected_start_in_seconds": 40}, ", expected to start in about 40 s"),
+    "any moment": ({"expected_start_in_seconds": 0}, ", expected to start any moment"),
+    "neither": ({}, ""),
+}
+
+
+@pytest.mark.parametrize(("facts", "place"), PLACES.values(), ids=PLACES)
+def test_place_in_the_queue(facts, place):
+    sentence = make_report(QUEUED._replace(**facts), 125, "padova").sentence()
+    assert sentence == f"Queued at padova as job 12{place}, 2 min so far: Waiting for free nodes."
+
+
+def test_event_has_the_facts_of_the_site():
+    facts = {
+        "partition": "long",
+        "position": 3,
+        "expected_start_in_seconds": 840,
+        "heard_seconds_ago": 4,
+        "note": "n",
+    }
+    event = make_report(QUEUED._replace(**facts), 125, "padova").as_event()
+    assert facts.items() <= event.items()
+    assert (event["state"], event["raw_reason"], event["site"]) == ("queued", "Resources", "padova")
+    assert json.loads(json.dumps(event)) == event
+
+
+def test_every_step_in_the_queue_is_news_and_the_passing_time_is_not():
+    def key(**facts):
+        return make_report(QUEUED._replace(**facts), 1, "padova").key
+
+    assert key(position=3) != key(position=2)
+    assert key(expected_start_in_seconds=9, heard_seconds_ago=1) == key(
+        expected_start_in_seconds=8, heard_seconds_ago=2
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (1, "1st"),
+        (2, "2nd"),
+        (3, "3rd"),
+        (4, "4th"),
+        (11, "11th"),
+        (113, "113th"),
+        (21, "21st"),
+        (1002, "1002nd"),
+    ],
+)
+def test_ordinal(number, text):
+    assert ordinal(number) == text
+
+
 @pytest.mark.parametrize(("view", "elapsed", "site", "sentence"), SENTENCES.values(), ids=SENTENCES)
 def test_report(view, elapsed, site, sentence):
-    event = make_report(view, elapsed, site).as_event()
+    event = make_report(Belief(view), elapsed, site).as_event()
     assert event["message"] == sentence
     assert event["elapsed_seconds"] == elapsed
     assert 0 < event["progress"] < 100 and "html_message" not in event

@@ -218,7 +218,8 @@ def plain(pod):
         if "TOKEN" not in entry["name"]
     }
     spec = {**pod["spec"], "containers": [{**pod["spec"]["containers"][0], "env": environment}]}
-    annotations = {k: v for k, v in pod["metadata"]["annotations"].items() if k != "rayster.dev/spawn-id"}
+    of_one_spawn = ("rayster.dev/spawn-id", "rayster.dev/requested-at")
+    annotations = {k: v for k, v in pod["metadata"]["annotations"].items() if k not in of_one_spawn}
     return spec, annotations, pod["metadata"]["labels"]
 
 
