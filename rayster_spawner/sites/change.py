@@ -1,23 +1,26 @@
 """Tells any number of waiting streams that something is new, without a queue that could grow."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class Change:
-    """A version that grows; whoever was busy meanwhile finds the newest one only."""
+    """Rings the bells of all who wait. One that is busy meanwhile finds its bell rung once, and the newest state."""
 
     def __init__(self) -> None:
-        self.version = 0
-        self._event = asyncio.Event()
+        self._bells: set[asyncio.Event] = set()
 
     def tell(self) -> None:
-        """Wake everybody who waits."""
-        self.version += 1
-        self._event.set()
-        self._event = asyncio.Event()
+        """Ring."""
+        for bell in self._bells:
+            bell.set()
 
-    async def wait(self, seen: int) -> int:
-        """Return the version as soon as it is another than ``seen``."""
-        while self.version == seen:
-            await self._event.wait()
-        return self.version
+    @contextmanager
+    def ringing(self, bell: asyncio.Event) -> Iterator[None]:
+        """Ring ``bell``, too, at each change while the context lasts."""
+        self._bells.add(bell)
+        try:
+            yield
+        finally:
+            self._bells.discard(bell)

@@ -63,13 +63,17 @@ def down_since(
     Arguments: the times are what we saw ourselves. A node's own word comes from a clock that may be hours off: one
     that contradicts what we saw (a time that has not come, one when a node was up, or was not there) is put right.
     """
-    said = [node.changed_at for node in nodes if node.changed_at is not None]
-    since = max(said) if said else first_seen_down
+    said = [
+        max(node.changed_at, node.created_at or node.changed_at)
+        for node in nodes
+        if node.changed_at is not None
+    ]
+    since = max(said, default=first_seen_down)
     if since > first_seen_down + skew_seconds:
         return first_seen_down
-    created = [node.created_at for node in nodes if node.created_at is not None]
-    earliest = max([*created[:1], *([last_seen_up] if last_seen_up is not None else [])], default=since)
-    return min(max(since, earliest) if since < earliest - skew_seconds else since, first_seen_down)
+    if last_seen_up is not None and since < last_seen_up - skew_seconds:
+        return last_seen_up
+    return min(since, first_seen_down)
 
 
 def _epoch_seconds(text: Any) -> float | None:

@@ -18,6 +18,7 @@ from .said import Said
 
 REFRESH_SECONDS = 10.0
 TIMEOUT_SECONDS = 5.0
+_SAME_SECONDS = 1.0
 
 NodeList = Callable[[], Awaitable[list[dict[str, Any]]]]
 
@@ -70,6 +71,8 @@ class Sites:
         self._down_seen: dict[str, float] = {}
         self._up_seen: dict[str, float] = {}
         self._complaints: dict[str, str] = {}
+        # Hundreds of streams ask at the same moment. By profile: which one, when, and what it was.
+        self._statuses: dict[str, tuple[Profile, float, SiteStatus]] = {}
         self._tasks: list[asyncio.Task] = []
 
     def start(self) -> None:
@@ -91,6 +94,12 @@ class Sites:
 
     def status(self, profile: Profile) -> SiteStatus:
         """Return what the site of ``profile`` is, at once."""
+        now, known = self._clock(), self._statuses.get(profile.name)
+        if known is None or known[0] is not profile or now - known[1] >= _SAME_SECONDS:
+            known = self._statuses[profile.name] = profile, now, self._judge(profile)
+        return known[2]
+
+    def _judge(self, profile: Profile) -> SiteStatus:
         try:
             return judge(
                 profile, self._nodes_heard(), self._agent_heard(profile.site_name), self._down_since(profile)
@@ -177,7 +186,7 @@ class Sites:
         else:
             self._note_outages()
         if before != (self._nodes, self._cluster):
-            self.changed.tell()
+            self._tell()
 
     def _note_outages(self) -> None:
         profiles, now = self._profiles(), self._wall_clock()
@@ -225,7 +234,7 @@ class Sites:
             f"queue of {name}",
             f"The batch system of site {name} does not answer its agent: {words}" if words else "",
         )
-        self.changed.tell()
+        self._tell()
 
     async def _ask_jobs(
         self, session: aiohttp.ClientSession, name: str, agent: Agent, memory: _AgentMemory
@@ -237,13 +246,17 @@ class Sites:
             return
         memory.hear_jobs(answer, self._clock())
         self._complain(f"jobs of {name}", "")
-        self.changed.tell()
+        self._tell()
 
     def _fail(self, name: str, said: Said[Any], error: AgentFailed, topic: str) -> None:
         if said.failure is not error.kind:
             said.failure = error.kind
-            self.changed.tell()
+            self._tell()
         self._complain(f"{topic} of {name}", f"The agent of site {name} does not tell the {topic}: {error}")
+
+    def _tell(self) -> None:
+        self._statuses.clear()
+        self.changed.tell()
 
     def _complain(self, topic: str, words: str) -> None:
         """Log what is wrong when it begins and when it ends, and not each time between."""

@@ -1,0 +1,81 @@
+"""Who asks: a page by its ticket, a user or service by a JupyterHub token, a site's agent by the site's token."""
+
+import asyncio
+import hmac
+from collections.abc import Iterable
+from logging import Logger
+from typing import Any
+
+from jupyterhub.services.auth import HubAuth
+from tornado import web
+
+from ..agent_client import AgentFailed, read_token
+from ..profiles import ProfileSet
+from ..tickets import SCHEME, PageView, read_ticket
+from .settings import Settings
+
+HUB_ANSWER_SECONDS = 10
+
+
+class Access:
+    """Reads the `Authorization` header of requests."""
+
+    def __init__(self, settings: Settings, log: Logger):
+        self._key, self._log = settings.token, log
+        self._scopes = {f"access:services!service={settings.service_name}", "access:services"}
+        self._hub = (
+            HubAuth(api_url=settings.hub_api_url, api_token=self._key) if settings.hub_api_url else None
+        )
+
+    def page(self, header: str) -> PageView | None:
+        """Return what a page may look at, by its ticket; None when the header holds no good one."""
+        scheme, _, text = header.partition(" ")
+        if scheme.lower() != SCHEME.lower() or not self._key:
+            return None
+        return read_ticket(self._key, text.strip())
+
+    async def viewer(self, header: str, profiles: ProfileSet) -> PageView:
+        """Return what a page or a JupyterHub user may look at. Raises HTTPError 401, 403 or 503."""
+        if (view := self.page(header)) is not None:
+            return view
+        model = await self._hub_user(_bearer(header, "token", "bearer"))
+        if not self._scopes & set(model.get("scopes") or ()):
+            raise web.HTTPError(403, "this token is not for this service")
+        name = model["name"]
+        allowed = profiles.allowed(name, frozenset(model.get("groups") or ()))
+        return PageView(name, None, tuple(profile.name for profile in allowed))
+
+    async def _hub_user(self, token: str | None) -> dict[str, Any]:
+        if token is None:
+            raise web.HTTPError(401, "a ticket of one of the hub's pages, or a JupyterHub token, is needed")
+        if self._hub is None:
+            raise web.HTTPError(401, "only tickets are good here: this service has no hub to ask")
+        try:
+            asked = self._hub.user_for_token(token, use_cache=False, sync=False)
+            model = await asyncio.wait_for(asked, HUB_ANSWER_SECONDS)
+        except (web.HTTPError, asyncio.TimeoutError) as error:
+            self._log.warning("The hub does not say whose a token is: %s", error or "no answer")
+            raise web.HTTPError(503, "the hub does not answer; a ticket would do without it") from None
+        if not model or not isinstance(model.get("name"), str):
+            raise web.HTTPError(401, "the hub does not know this token")
+        return model
+
+    def sites(self, header: str, profiles: ProfileSet) -> list[str]:
+        """Return the sites whose token an agent has (one, unless sites share it). Raises HTTPError 401."""
+        given = (_bearer(header, "bearer") or "").encode()
+        mine = [name for name, token in self._site_tokens(profiles) if hmac.compare_digest(token, given)]
+        if not given or not mine:
+            raise web.HTTPError(401, "the token of a site is needed")
+        return mine
+
+    def _site_tokens(self, profiles: ProfileSet) -> Iterable[tuple[str, bytes]]:
+        for name, site in profiles.sites.items():
+            try:
+                yield name, read_token(site.agent).encode()
+            except AgentFailed:
+                continue  # the background look has said so
+
+
+def _bearer(header: str, *schemes: str) -> str | None:
+    scheme, _, token = header.partition(" ")
+    return token.strip() or None if scheme.lower() in schemes else None

@@ -1,0 +1,242 @@
+"""The service's HTTP interface; `openapi.py` describes it."""
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from logging import Logger
+from time import monotonic, time
+from typing import Any
+
+from tornado import web
+
+from ..profiles import ProfileSet
+from ..sites import Sites
+from .access import Access
+from .openapi import openapi
+from .pod_cache import PodCache, ServerName
+from .server_state import Told, site_of, tell_server
+from .settings import Settings
+from .streams import EventHandler, Streams
+
+# An agent may cancel what is not in the answer, so an answer that could be old is none.
+LIVE_PODS_SECONDS = 60
+# Many jobs queue for hours; nobody needs the pages' keepalives in the log.
+_TITLES = {400: "bad-request", 401: "unauthorized", 403: "forbidden", 404: "not-found", 405: "wrong-method"}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the handlers work with."""
+
+    settings: Settings
+    access: Access
+    pods: PodCache
+    sites: Sites
+    streams: Streams
+    log: Logger
+
+    def profiles(self) -> ProfileSet:
+        """Return the profiles as they are now."""
+        return self.sites.get_profiles()
+
+
+class Handler(EventHandler):
+    """JSON answers, errors of one shape, nothing kept by anybody."""
+
+    def initialize(self, parts: Parts) -> None:
+        """Take the parts."""
+        self.parts = parts
+
+    def set_default_headers(self) -> None:
+        """Let no browser guess, keep or frame an answer."""
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+
+    def write_error(self, status_code: int, **details: Any) -> None:
+        """Write an error as JSON."""
+        error = details.get("exc_info", (None, None, None))[1]
+        said = error.log_message if isinstance(error, web.HTTPError) and error.log_message else self._reason
+        code = _TITLES.get(status_code, "error")
+        if status_code == 401:
+            self.set_header("WWW-Authenticate", 'Bearer realm="rayster"')
+        self.finish({"error": {"code": code, "message": said}})
+
+    def check_xsrf_cookie(self) -> None:
+        """Nothing to check: no cookie is read, and nothing can be changed."""
+
+    @property
+    def authorization(self) -> str:
+        """The request's `Authorization` header."""
+        return self.request.headers.get("Authorization", "")
+
+
+class NotFound(Handler):
+    """Whatever else is asked for."""
+
+    def prepare(self) -> None:
+        """Refuse."""
+        raise web.HTTPError(404, "there is nothing here; see openapi.json")
+
+
+class Health(Handler):
+    """Whether the process lives."""
+
+    def get(self) -> None:
+        """Answer."""
+        self.write({"status": "ok", "version": version("rayster")})
+
+
+class Readiness(Handler):
+    """Whether the service knows the cluster."""
+
+    def get(self) -> None:
+        """Answer, with 503 while pods are not known."""
+        pods = self.parts.pods
+        if not pods.is_synced:
+            self.set_status(503)
+        self.write(
+            {
+                "status": "ok" if pods.is_synced else "waiting for the cluster",
+                "pods": len(pods.pods),
+                "cluster_age_seconds": round(pods.age_seconds, 1),
+                "streams": self.parts.streams.open,
+            }
+        )
+
+
+class OpenApi(Handler):
+    """The interface, for machines."""
+
+    def get(self) -> None:
+        """Answer."""
+        self.write(openapi(self.parts.settings.base_url, version("rayster")))
+
+
+class SiteStates(Handler):
+    """The states of the sites of the profiles that somebody may use."""
+
+    async def get(self) -> None:
+        """Answer once."""
+        view = await self.parts.access.viewer(self.authorization, self.parts.profiles())
+        self.write(self._states(view.profiles)[1])
+
+    def _states(self, names: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
+        profiles = self.parts.profiles()
+        known = [profile for name in names if (profile := profiles.get(name)) is not None]
+        statuses = self.parts.sites.statuses(known)
+        # Its age alone is no news.
+        key = {name: status._replace(age_seconds=None) for name, status in statuses.items()}
+        return key, {"profiles": {name: status.as_json() for name, status in statuses.items()}}
+
+
+class SiteStream(SiteStates):
+    """The same, as it changes."""
+
+    async def get(self) -> None:
+        """Stream."""
+        view = await self.parts.access.viewer(self.authorization, self.parts.profiles())
+        with self.parts.streams.counted(view.user):
+            await self.send_events(
+                "sites", lambda: self._states(view.profiles), [self.parts.sites.changed], self.parts.streams
+            )
+
+
+class ServerState(Handler):
+    """The state of the server whose page asks, with its place in the site's queue."""
+
+    def prepare(self) -> None:
+        """Take the page's server from its ticket. Raises HTTPError 401 or 403."""
+        view = self.parts.access.page(self.authorization)
+        if view is None:
+            raise web.HTTPError(401, "a ticket of one of the hub's pages is needed")
+        if view.server is None:
+            raise web.HTTPError(403, "this ticket is not for a server")
+        self.server = ServerName(view.user, view.server)
+
+    async def get(self) -> None:
+        """Answer once, with 503 while pods are not known."""
+        if not self.parts.pods.is_synced:
+            raise web.HTTPError(503, "the cluster does not answer; nothing is known of the server")
+        self.write(self._told(float("inf")).event)
+
+    def _told(self, seen_none_seconds: float) -> Told:
+        pods, sites = self.parts.pods, self.parts.sites
+        pod = pods.of_server(self.server)
+        heard = sites.jobs_of(site_of(pod), pod["metadata"]["uid"]) if pod is not None else []
+        return tell_server(pod, heard, time(), pods.age_seconds, seen_none_seconds)
+
+
+class ServerStream(ServerState):
+    """The same, as it changes."""
+
+    async def get(self) -> None:
+        """Stream."""
+        parts, began = self.parts, monotonic()
+        has_seen_pod = False
+
+        def look() -> Told | None:
+            nonlocal has_seen_pod
+            if not parts.pods.is_synced:
+                return None
+            has_seen_pod = has_seen_pod or parts.pods.of_server(self.server) is not None
+            return self._told(float("inf") if has_seen_pod else monotonic() - began)
+
+        changes = [parts.pods.change_of(self.server), parts.sites.changed]
+        with parts.streams.counted(self.server.user):
+            await self.send_events("server", look, changes, parts.streams, repeats=True)
+
+
+class LivePods(Handler):
+    """The pods of a site that exist, for the site's agent: a job of none of them is an orphan."""
+
+    async def get(self) -> None:
+        """Answer, with 503 whenever the answer could be wrong."""
+        pods, sites = self.parts.pods, self.parts.sites
+        names = self.parts.access.sites(self.authorization, self.parts.profiles())
+        age_seconds = pods.age_seconds
+        if not pods.is_synced or age_seconds > LIVE_PODS_SECONDS:
+            self.set_header("Retry-After", "10")
+            raise web.HTTPError(503, "the cluster has not been heard lately; nothing is known of its pods")
+        uids = {uid for name in names for uid in pods.of_site(name, sites.node_names_of(name))}
+        self.write(
+            json.dumps(
+                {
+                    "version": 1,
+                    "site": names[0],
+                    "age_seconds": round(age_seconds, 1),
+                    "uids": sorted(uids),
+                }
+            )
+        )
+
+
+def make_app(parts: Parts) -> web.Application:
+    """Return the service's application."""
+    base = parts.settings.base_url
+    routes: list[Any] = [
+        ("api/sites", SiteStates),
+        ("api/sites/events", SiteStream),
+        ("api/server", ServerState),
+        ("api/server/events", ServerStream),
+        ("api/live-pods", LivePods),
+        ("openapi.json", OpenApi),
+        ("healthz", Health),
+        ("readyz", Readiness),
+    ]
+    rules = [(base + path, handler, {"parts": parts}) for path, handler in routes]
+    if base != "/":  # probes come without the proxy's prefix
+        rules += [("/healthz", Health, {"parts": parts}), ("/readyz", Readiness, {"parts": parts})]
+    return web.Application(
+        rules,
+        default_handler_class=NotFound,
+        default_handler_args={"parts": parts},
+        log_function=lambda handler: _log(handler, parts.log),
+    )
+
+
+def _log(handler: web.RequestHandler, log: Logger) -> None:
+    """Log failures only, and never a header: they hold tickets and tokens."""
+    if handler.get_status() >= 500:
+        log.warning("%s %s: HTTP %s", handler.request.method, handler.request.path, handler.get_status())

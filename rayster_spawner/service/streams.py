@@ -1,0 +1,114 @@
+"""Server-sent events to hundreds of pages: to each the newest state, however slowly it reads, and a bound on all."""
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from tornado import iostream, web
+
+from ..sites.change import Change
+
+KEEPALIVE_SECONDS = 15.0
+# A page that has not taken one event by then has gone without a word.
+WRITE_SECONDS = 30.0
+
+Look = Callable[[], tuple[Any, dict[str, Any]] | None]
+
+
+class Streams:
+    """Counts open streams, and ends them all with the service."""
+
+    def __init__(self, max_streams: int, max_streams_of_user: int):
+        self._max, self._max_of_user = max_streams, max_streams_of_user
+        self._open: Counter[str] = Counter()
+        self.closing = Change()
+        self.is_closing = False
+
+    @property
+    def open(self) -> int:
+        """How many streams are open."""
+        return self._open.total()
+
+    @contextlib.contextmanager
+    def counted(self, user: str) -> Iterator[None]:
+        """Count a stream of ``user`` while the context lasts. Raises HTTPError 429 or 503 when there are too many."""
+        if self._open[user] >= self._max_of_user:
+            raise web.HTTPError(
+                429, f"you have {self._max_of_user} live pages open, which is all that may be"
+            )
+        if self.open >= self._max or self.is_closing:
+            raise web.HTTPError(503, "too many live pages are open; try again later")
+        self._open[user] += 1
+        try:
+            yield
+        finally:
+            self._open[user] -= 1
+            if not self._open[user]:
+                del self._open[user]
+
+    def close(self) -> None:
+        """End all streams."""
+        self.is_closing = True
+        self.closing.tell()
+
+
+class EventHandler(web.RequestHandler):
+    """A handler that can send server-sent events."""
+
+    _bell: asyncio.Event | None = None
+    _is_gone = False
+
+    def on_connection_close(self) -> None:
+        """Let the stream end with its page."""
+        self._is_gone = True
+        if self._bell is not None:
+            self._bell.set()
+
+    async def send_events(
+        self, name: str, look: Look, changes: Iterable[Change], streams: Streams, repeats: bool = False
+    ) -> None:
+        """Send what ``look`` sees, at once and whenever its key is another, until the page or the service goes.
+
+        Arguments: ``look`` returns a key and an event, or None while there is nothing to tell yet; ``changes`` ring
+        when it is worth a look. With ``repeats`` an unchanged event is sent again instead of a bare keepalive.
+        """
+        self.set_header("Content-Type", "text/event-stream; charset=utf-8")
+        # An nginx in between would gather events for a while.
+        self.set_header("X-Accel-Buffering", "no")
+        bell = self._bell = asyncio.Event()
+        with contextlib.ExitStack() as stack:
+            for change in (*changes, streams.closing):
+                stack.enter_context(change.ringing(bell))
+            told: Any = None
+            is_due = True
+            while not (self._is_gone or streams.is_closing):
+                bell.clear()
+                seen = look()
+                if seen is not None and (seen[0] != told or (is_due and repeats)):
+                    told = seen[0]
+                    await self._send(f"event: {name}\ndata: {json.dumps(seen[1])}\n\n")
+                elif is_due:
+                    await self._send(": nothing new\n\n")
+                is_due = not await _rang(bell, KEEPALIVE_SECONDS)
+
+    async def _send(self, text: str) -> None:
+        """Write and wait until it is taken: nothing piles up for a page that does not read."""
+        self.write(text)
+        try:
+            await asyncio.wait_for(self.flush(), WRITE_SECONDS)
+        except iostream.StreamClosedError:
+            self._is_gone = True
+        except asyncio.TimeoutError:
+            self._is_gone = True
+            self.request.connection.stream.close()  # type: ignore[union-attr]
+
+
+async def _rang(bell: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(bell.wait(), seconds)
+    except asyncio.TimeoutError:
+        return False
+    return True
