@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel, Field
 
 from rayster_site.collector import View
 from rayster_site.commands import printable
 from rayster_site.facts import Job, PartitionFacts, Scheduler
+from rayster_site.orphans import OrphanKind, OrphanTracker
 from rayster_spawner.site_facts import (
     AgentError,
     Cores,
@@ -65,6 +66,38 @@ class OneJob(JobsAnswer):
     job: SiteJob
 
 
+class OrphanState(Protocol):
+    """What is known of orphans."""
+
+    tracker: OrphanTracker
+    cancels: bool
+    looked_at: float | None
+    problem: str | None
+
+
+class Orphan(BaseModel):
+    """A job that nobody waits for."""
+
+    job: SiteJob
+    kind: OrphanKind
+    why: str
+    kept_job_id: str | None = Field(description="of a doubled job: the job of the same pod that stays")
+    since: float = Field(description="when it was first seen to be one, in every look since")
+    since_seconds: float
+    cancelled_in_seconds: float | None = Field(description="null: it will not be cancelled by the agent")
+
+
+class Orphans(JobsAnswer):
+    """What ``GET /v1/orphans`` answers."""
+
+    jobs: list[SiteJob] = Field(default=[], exclude=True)
+    orphans: list[Orphan] = []
+    cancels: bool = Field(description="whether the site manager has switched cancelling on")
+    grace_seconds: float | None
+    looked_at: float | None = Field(description="the last look that counts")
+    problem: str | None = Field(description="why the last look does not count; null: it does")
+
+
 class Told:
     """Turns views into answers.
 
@@ -86,7 +119,9 @@ class Told:
         if look is not None:
             counts = _count_jobs(look.jobs)
             partitions = [
-                _partition(facts, counts.get(name, Counter()), view.waits.get(name))
+                _partition(
+                    facts, counts.get(name, Counter()), view.waits.get(name, Waits(hours=view.wait_hours))
+                )
                 for name, facts in sorted(look.partitions.items())
             ]
         sees_all_jobs = look.sees_all_jobs if look else None
@@ -111,6 +146,39 @@ class Told:
         job = max(found, key=lambda job: (not job.state.is_over, job.submitted_at or 0))
         age = view.age_seconds(clock) or 0.0
         return OneJob(**self._head(view, now, clock), job=self._job(job, view, now, age))
+
+    def orphans(self, view: View, watch: OrphanState | None, *, now: float, clock: float) -> Orphans:
+        """Return the orphans; `watch` is None when nobody was told where to ask for the pods that live."""
+        head = self._head(view, now, clock)
+        if watch is None:
+            problem = "no --service-url: nobody knows which pods live"
+            return Orphans(**head, cancels=False, grace_seconds=None, looked_at=None, problem=problem)
+        grace, age = watch.tracker.grace_seconds, view.age_seconds(clock) or 0.0
+        orphans = [
+            Orphan(
+                job=self._job(known.finding.job, view, now, age),
+                kind=known.finding.kind,
+                why=known.finding.why,
+                kept_job_id=known.finding.kept,
+                since=now - (clock - known.since),
+                since_seconds=clock - known.since,
+                cancelled_in_seconds=max(grace - (clock - known.since), 0.0)
+                if watch.cancels and known.finding.may_cancel and self._is_own(known.finding.job)
+                else None,
+            )
+            for known in watch.tracker.tracked.values()
+        ]
+        return Orphans(
+            **head,
+            orphans=orphans,
+            cancels=watch.cancels,
+            grace_seconds=grace,
+            looked_at=watch.looked_at,
+            problem=watch.problem,
+        )
+
+    def _is_own(self, job: Job) -> bool:
+        return job.owner == self._scheduler.own_account
 
     def pod_jobs(self, view: View) -> list[Job]:
         """Return the pods' jobs: those with a pod's UID for a name, of an account that interLink submits with."""
@@ -172,7 +240,7 @@ def _count_jobs(jobs: Iterable[Job]) -> dict[str, Counter[str]]:
     return counts
 
 
-def _partition(facts: PartitionFacts, jobs: Counter[str], waits: Waits | None) -> SitePartition:
+def _partition(facts: PartitionFacts, jobs: Counter[str], waits: Waits) -> SitePartition:
     return SitePartition(
         name=facts.name,
         is_default=facts.is_default,
@@ -181,7 +249,7 @@ def _partition(facts: PartitionFacts, jobs: Counter[str], waits: Waits | None) -
         cores=Cores(free=facts.free_cores, total=facts.total_cores),
         gpus=[Gpus(type=name, free=gpus.free, total=gpus.total) for name, gpus in sorted(facts.gpus.items())],
         jobs=JobCounts(pending=jobs["pending"], running=jobs["running"]),
-        wait_seconds=waits or Waits(),
+        wait_seconds=waits,
         limits=Limits(
             walltime_minutes=facts.walltime_minutes,
             cores_per_node=facts.cores_per_node,

@@ -153,6 +153,24 @@ def serve_command(
         raise typer.Exit(2) from None
 
 
+@app.command("look")
+def look_command(
+    scheduler: Scheduler = "slurm",
+    command_dir: CommandDir = None,
+    command_timeout_seconds: CommandTimeout = 20,
+) -> None:
+    """Look at the batch system once, print the partitions as JSON; exit with 1 when that fails."""
+    from rayster_site.agent import look_once
+    from rayster_site.commands import CommandError
+
+    try:
+        text = asyncio.run(look_once(scheduler, command_dir, command_timeout_seconds))
+    except (CommandError, SettingsError) as error:
+        typer.echo(f"rayster-site: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(text)
+
+
 @app.command("openapi")
 def openapi_command() -> None:
     """Print the OpenAPI document."""

@@ -30,6 +30,7 @@ class View(NamedTuple):
         ended: pods' jobs that the batch system no longer shows.
         positions: places in line by `Job.key`; empty when they cannot be known.
         waits: by partition.
+        wait_hours: how far back they are counted.
         collected_at: seconds since the epoch, the site's clock.
         collected_clock: the same moment by the clock that only grows.
         error: of the last attempt.
@@ -40,6 +41,7 @@ class View(NamedTuple):
     ended: tuple[Job, ...] = ()
     positions: dict[str, int] = {}
     waits: dict[str, Waits] = {}
+    wait_hours: float = 0
     collected_at: float | None = None
     collected_clock: float | None = None
     error: CommandError | None = CommandError("", "the batch system has not been looked at yet")
@@ -69,7 +71,7 @@ class Collector:
         interval_seconds: float,
         wait_hours: float = 6,
         ended_hours: float = 6,
-        state_file: StateFile | None = None,
+        state_file: StateFile,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ):
@@ -125,12 +127,13 @@ class Collector:
         else:
             self._take(look)
         self._first.set()
+        await self._state_file.save()
 
     def _take(self, look: Look) -> None:
         now = self._wall_clock()
         self._waits.learn(look.jobs, now)
         if self._ended.learn(look.jobs, now):
-            self._save()
+            self._state_file.put("ended", self._ended.as_json())
         if self.view.error is not None:
             log.info("look succeeded", jobs=len(look.jobs), partitions=len(look.partitions))
         self.view = View(
@@ -140,19 +143,14 @@ class Collector:
             # Where other people's jobs are hidden nobody knows who comes first.
             positions=positions(look.jobs) if look.sees_all_jobs else {},
             waits=self._waits.by_partition(),
+            wait_hours=self._waits.hours,
             collected_at=now,
             collected_clock=self._clock(),
             error=None,
         )
 
     def _restore(self) -> None:
-        if self._state_file is None:
-            return
         try:
-            self._ended.restore(self._state_file.load().get("ended", []), self._wall_clock())
+            self._ended.restore(self._state_file.get("ended") or [], self._wall_clock())
         except ValueError as error:
             log.warning("saved jobs are not used", error=type(error).__name__)
-
-    def _save(self) -> None:
-        if self._state_file is not None:
-            self._state_file.save({"ended": self._ended.as_json()})

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
-from rayster_site.answers import Jobs, OneJob, Site
+from rayster_site.answers import Jobs, OneJob, Orphans, Site
 from rayster_site.version import agent_version
 
 _REF = "#/components/schemas/{model}"
@@ -33,7 +33,7 @@ class Error(BaseModel):
     error: ErrorText
 
 
-_MODELS: tuple[type[BaseModel], ...] = (Health, Site, Jobs, OneJob, Error)
+_MODELS: tuple[type[BaseModel], ...] = (Health, Site, Jobs, OneJob, Orphans, Error)
 
 
 def openapi_document() -> dict[str, Any]:
@@ -56,6 +56,7 @@ def openapi_document() -> dict[str, Any]:
             "/v1/jobs/{key}": _path(
                 "One job", "OneJob", parameter="key", about="a job id or a pod's UID", statuses=(404, 503)
             ),
+            "/v1/orphans": _path("Jobs without a pod, and second jobs of one pod", "Orphans"),
         },
         "components": {
             "schemas": schemas["$defs"],

@@ -22,6 +22,7 @@ from rayster_site.answers import Told
 from rayster_site.bodies import Body, BodyCache
 from rayster_site.collector import Collector, View
 from rayster_site.openapi import openapi_document
+from rayster_site.orphan_watch import OrphanWatch
 from rayster_site.version import agent_version
 
 log = structlog.get_logger(__name__)
@@ -51,6 +52,7 @@ class Agent:
     token: str
     collector: Collector
     told: Told
+    orphans: OrphanWatch | None = None
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
     # Another process numbers its looks from zero, too.
@@ -63,11 +65,10 @@ class Agent:
         """Return the last look."""
         return await self.collector.wait_first(FIRST_LOOK_SECONDS)
 
-    def body(self, name: str, view: View, make: Callable[[], BaseModel]) -> Body:
+    def body(self, name: str, view: View, make: Callable[[], BaseModel], extra_version: str = "") -> Body:
         """Return an answer as bytes."""
-        return self.bodies.get(
-            name, f"{self.run_id}/{view.number}", lambda: make().model_dump_json().encode()
-        )
+        version = f"{self.run_id}/{view.number}/{extra_version}"
+        return self.bodies.get(name, version, lambda: make().model_dump_json().encode())
 
     def times(self) -> dict[str, float]:
         """Return the two clocks' times, as `Told` takes them."""
@@ -212,6 +213,16 @@ class JobHandler(_GetHandler):
         self.write(answer.model_dump_json().encode())
 
 
+class OrphansHandler(_GetHandler):
+    """Jobs that nobody waits for."""
+
+    async def answer(self) -> None:
+        agent, view = self.agent, await self.agent.view()
+        number = agent.orphans.number if agent.orphans else 0
+        make = lambda: agent.told.orphans(view, agent.orphans, **agent.times())  # noqa: E731
+        self.send(agent.body("orphans", view, make, str(number)))
+
+
 class NotFoundHandler(_Handler):
     """Whatever else is asked; without a token nobody learns what there is."""
 
@@ -230,6 +241,7 @@ def make_app(agent: Agent) -> Application:
             (r"/v1/site", SiteHandler, shared),
             (r"/v1/jobs", JobsHandler, shared),
             (r"/v1/jobs/([^/]+)", JobHandler, shared),
+            (r"/v1/orphans", OrphansHandler, shared),
         ],
         default_handler_class=NotFoundHandler,
         default_handler_args=shared,

@@ -12,7 +12,6 @@ _SITE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 MIN_TOKEN_CHARS = 16
 MAX_TOKEN_CHARS = 4096
 _TOKEN = re.compile(rf"[!-~]{{{MIN_TOKEN_CHARS},{MAX_TOKEN_CHARS}}}")
-SCHEDULERS = ("slurm", "htcondor")
 
 
 class SettingsError(Exception):
@@ -50,8 +49,6 @@ class Settings:
         """
         if not _SITE.fullmatch(self.site):
             raise SettingsError(f"--site {self.site!r}: not a name of letters, digits, dots, dashes")
-        if self.scheduler not in SCHEDULERS:
-            raise SettingsError(f"--scheduler {self.scheduler!r}: not one of {', '.join(SCHEDULERS)}")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise SettingsError("--tls-cert and --tls-key: one was given without the other")
         if self.cancel_orphans and self.service_url is None:

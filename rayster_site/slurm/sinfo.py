@@ -86,6 +86,8 @@ def _add_node(partitions: dict[str, PartitionFacts], node: dict[str, str]) -> No
     if usable:
         partition.free_cores += idle_cores
     for gpu_type, count in total.items():
+        if not count:
+            continue
         gpus = partition.gpus.setdefault(gpu_type, GpuCount())
         gpus.total += count
         if usable:

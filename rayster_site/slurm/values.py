@@ -11,7 +11,11 @@ _NO_TIME = {"", "N/A", "n/a", "NONE", "None", "Unknown", "(null)"}
 _TASKS = re.compile(r"\d+_\[([0-9,:-]+)(?:%\d+)?\]")
 _MAX_NODES = 10_000
 _COUNT_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
-_GRES = re.compile(r"(?P<words>[^()]*?):(?P<count>\d{1,12})(?P<unit>[KMGT]?)")
+# `gpu:4`, `gpu:a100:4(S:0-1)`, `gpu:a100:3(IDX:0-2)`, `gpu:(null):2(IDX:0-1)`, `gpu:t4:no_consume:2`
+_GPU = re.compile(
+    r"gpu(?::(?P<type>\(null\)|[^():]+?))?(?::no_consume)?"
+    r":(?P<count>\d{1,12})(?P<unit>[KMGT]?)(?:\((?:S|IDX|CNT):[^()]*\))?"
+)
 
 
 def parse_duration(text: str) -> float | None:
@@ -130,18 +134,13 @@ def parse_gpus(text: str) -> dict[str, int]:
     if text in ("", "(null)", "N/A", "n/a", "none"):
         return gpus
     for entry in split_outside_brackets(text):
-        name, _, _ = entry.partition(":")
-        if name != "gpu":
+        if entry.partition(":")[0] != "gpu":
             continue
-        match = _GRES.fullmatch(entry.partition("(IDX:")[0].partition("(S:")[0].partition("(CNT:")[0])
+        # A node with one GPU may be configured as plain `gpu`.
+        match = _GPU.fullmatch("gpu:1" if entry == "gpu" else entry)
         if not match:
-            # A node with one GPU may be configured as plain `gpu`.
-            if entry == "gpu":
-                gpus[""] = gpus.get("", 0) + 1
-                continue
             raise ValueError(f"not a number of GPUs: {entry!r}")
-        type_name = match["words"].partition(":")[2].removesuffix(":no_consume")
+        type_name = match["type"] or ""
         type_name = "" if type_name in ("(null)", "no_consume") else type_name
-        count = int(match["count"]) * _COUNT_UNITS[match["unit"]]
-        gpus[type_name] = gpus.get(type_name, 0) + count
+        gpus[type_name] = gpus.get(type_name, 0) + int(match["count"]) * _COUNT_UNITS[match["unit"]]
     return gpus

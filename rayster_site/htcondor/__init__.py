@@ -1,0 +1,1 @@
+"""HTCondor: asks `condor_status` and `condor_q`, and understands what they print."""

@@ -1,0 +1,131 @@
+"""HTCondor's ads of jobs and slots, as its commands print them with `-json`."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from rayster_site.commands import CommandError
+from rayster_site.facts import Job, pod_uid_in
+from rayster_spawner.site_facts import JobState
+
+# The pool is one queue for all.
+POOL = "pool"
+_Seconds = Annotated[int, Field(ge=0, le=10**11)]
+_Count = Annotated[int, Field(ge=0, le=10**9)]
+_EXECUTABLE_END = re.compile(r"-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.sh$")
+# https://htcondor.readthedocs.io, JobStatus
+_STATES = {
+    1: (JobState.PENDING, "Idle"),
+    2: (JobState.RUNNING, "Running"),
+    3: (JobState.CANCELLED, "Removed"),
+    4: (JobState.COMPLETED, "Completed"),
+    5: (JobState.PENDING, "Held"),
+    6: (JobState.COMPLETING, "Transferring Output"),
+    7: (JobState.SUSPENDED, "Suspended"),
+}
+
+
+class _Ad(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+class JobAd(_Ad):
+    """What is asked of a job."""
+
+    ClusterId: _Count
+    ProcId: _Count
+    JobStatus: int
+    Owner: str
+    JobBatchName: str = ""
+    Cmd: str = ""
+    QDate: _Seconds
+    JobPrio: int = 0
+    JobCurrentStartDate: _Seconds | None = None
+    EnteredCurrentStatus: _Seconds | None = None
+    CompletionDate: _Seconds = 0
+    HoldReason: str = ""
+    RemoveReason: str = ""
+    RemoteHost: str = ""
+    LastRemoteHost: str = ""
+    ExitBySignal: bool = False
+    ExitCode: int | None = None
+    ExitSignal: int | None = None
+
+
+class SlotAd(_Ad):
+    """What is asked of a slot."""
+
+    Machine: str
+    State: str
+    PartitionableSlot: bool = False
+    DynamicSlot: bool = False
+    Cpus: _Count
+    Memory: _Count
+    GPUs: _Count = 0
+    TotalSlotCpus: _Count | None = None
+    TotalSlotMemory: _Count | None = None
+    TotalSlotGPUs: _Count | None = None
+    GPUs_DeviceName: str = ""
+
+
+JOB_ATTRIBUTES = ",".join(JobAd.model_fields)
+SLOT_ATTRIBUTES = ",".join(SlotAd.model_fields)
+AdT = TypeVar("AdT", bound=_Ad)
+
+
+def parse_ads(model: type[AdT], command: str, output: bytes) -> list[AdT]:
+    """Return the ads a command printed; none at all when it printed nothing, as it does for an empty queue.
+
+    Raises:
+        CommandError: the output cannot be understood; the message says where, and quotes no values of ads.
+    """
+    if not output.strip():
+        return []
+    try:
+        return TypeAdapter(list[model]).validate_json(output)  # type: ignore[valid-type]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        start = output[:200].decode(errors="replace") if not first["loc"] else ""
+        raise CommandError(command, f"output is not understood at {where}: {first['msg']} {start}") from error
+
+
+def job_of(ad: JobAd) -> Job:
+    """Return the job of an ad."""
+    state, raw_state = _STATES.get(ad.JobStatus, (JobState.UNKNOWN, str(ad.JobStatus)))
+    if state is JobState.COMPLETED and (ad.ExitBySignal or ad.ExitCode):
+        state = JobState.FAILED
+    has_begun = ad.JobStatus in (2, 4, 6, 7) or (state.is_over and bool(ad.LastRemoteHost))
+    host = ad.RemoteHost or (ad.LastRemoteHost if state.is_over else "")
+    # One queue for all owners, who take turns by their share: nobody has a place in it.
+    return Job(
+        id=f"{ad.ClusterId}.{ad.ProcId}",
+        key=f"{ad.ClusterId}.{ad.ProcId}",
+        owner=ad.Owner,
+        partitions=(POOL,),
+        state=state,
+        raw_state=raw_state,
+        raw_reason=ad.HoldReason if ad.JobStatus == 5 else ad.RemoveReason if ad.JobStatus == 3 else "",
+        pod_uid=_pod_uid(ad),
+        is_in_line=False,
+        priority=float(ad.JobPrio),
+        submitted_at=float(ad.QDate),
+        started_at=_time(ad.JobCurrentStartDate) if has_begun else None,
+        ended_at=_time(ad.CompletionDate or ad.EnteredCurrentStatus) if state.is_over else None,
+        node_list=host.rpartition("@")[2],
+        exit_code=ad.ExitCode if state.is_over else None,
+        signal=ad.ExitSignal if state.is_over and ad.ExitBySignal else None,
+    )
+
+
+def _pod_uid(ad: JobAd) -> str | None:
+    """Return the pod's UID: interLink's plugin calls the executable POD-UID.sh; a site may set the batch name."""
+    match = _EXECUTABLE_END.search(ad.Cmd)
+    return pod_uid_in(ad.JobBatchName) or (match.group(1) if match else None)
+
+
+def _time(seconds: int | None) -> float | None:
+    return float(seconds) if seconds else None
