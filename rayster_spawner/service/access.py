@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from logging import Logger
 from typing import Any
 
-from jupyterhub.services.auth import HubAuth
+from jupyterhub.services.auth import HubAuth, check_scopes
 from tornado import web
 
 from ..agent_client import AgentFailed, read_token
@@ -39,7 +39,7 @@ class Access:
         if (view := self.page(header)) is not None:
             return view
         model = await self._hub_user(_bearer(header, "token", "bearer"))
-        if not self._scopes & set(model.get("scopes") or ()):
+        if not check_scopes(self._scopes, set(model.get("scopes") or ())):
             raise web.HTTPError(403, "this token is not for this service")
         name = model["name"]
         allowed = profiles.allowed(name, frozenset(model.get("groups") or ()))
