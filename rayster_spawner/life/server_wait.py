@@ -208,9 +208,10 @@ class ServerWait(EndMemory):
     def _too_late(self, spawn_began: float, deadline: float) -> str:
         pod = self.pod_reflector.pods.get(self.pod_key) if self.pod_reflector else None
         view = self.believe(pod).view
+        why = f": {view.reason.rstrip('.')}" if view.reason else ""
         return (
             f"The server was not up {round(deadline - spawn_began)} seconds after it was asked for; it was still "
-            f"{view.state.value}{f': {view.reason}' if view.reason else ''}."
+            f"{view.state.value}{why}."
         )
 
     def _failure(self, message: str, reason: str, end: EndCode | None = None) -> Any:

@@ -121,6 +121,47 @@ class Server(BaseHTTPRequestHandler):
         pass
 
 
+class Agent:
+    """A site's agent that says what a test says of the jobs of pods, by the pod's name."""
+
+    token = "agents-token-0123456789"
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, dict[str, Any]] = {}
+        agent = self
+
+        class Answer(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                said = {"version": 1, "site": "padova", "age_seconds": 1.0, "error": None}
+                if self.path == "/v1/jobs":
+                    said["jobs"] = list(agent.jobs.values())
+                body = json.dumps(said).encode()
+                known = self.headers.get("Authorization") == f"Bearer {agent.token}"
+                self.send_response(200 if known else 401)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def say(self, pod: dict[str, Any], state: str, **facts: Any) -> None:
+        """Say what the job of a pod does."""
+        metadata = pod["metadata"]
+        job = {"id": metadata["annotations"].get("JobID", "42"), "pod_uid": metadata["uid"], "state": state}
+        self.jobs[metadata["name"]] = {**job, **facts}
+
+    def close(self) -> None:
+        """Be down."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
 class Site:
     """Plays scheduler, kubelet and virtual node, one step at a time, over the API server's REST interface."""
 
@@ -440,13 +481,20 @@ def module_site(api: Api) -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def make_hub(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Hub]]:
-    """Return a factory of running hubs. Arguments: the profiles, and traits by class name."""
+    """Return a factory of running hubs. Arguments: the profiles, an agent of the site, and traits by class name."""
     hubs = []
 
-    def make(profiles: list[dict[str, Any]] | None = None, **settings: dict[str, Any]) -> Hub:
+    def make(
+        profiles: list[dict[str, Any]] | None = None, agent: Agent | None = None, **settings: dict[str, Any]
+    ) -> Hub:
         folder = tmp_path_factory.mktemp("hub")
+        content: dict[str, Any] = {"profiles": profiles_data() if profiles is None else profiles}
+        if agent is not None:
+            token_file = folder / "token"
+            token_file.write_text(agent.token)
+            content["sites"] = {"padova": {"agent": {"url": agent.url, "token_file": str(token_file)}}}
         file = folder / "profiles.yaml"
-        file.write_text(yaml.safe_dump({"profiles": profiles_data() if profiles is None else profiles}))
+        file.write_text(yaml.safe_dump(content))
         hub = Hub(folder, api, file, settings)
         hubs.append(hub)
         return hub.start()
@@ -454,6 +502,14 @@ def make_hub(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cal
     yield make
     for hub in hubs:
         hub.close()
+
+
+@pytest.fixture(scope="module")
+def agent() -> Iterator[Agent]:
+    """The agent of a site."""
+    agent = Agent()
+    yield agent
+    agent.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,13 @@
 """Whether a server runs: what its pod says, what the server itself says, and what nobody can tell."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from rayster_spawner.life import server_wait
+from rayster_spawner.life.endings import EndCode
+from rayster_spawner.site_facts import HeardJob, JobState, SiteJob
 
 
 @pytest.fixture
@@ -124,3 +127,105 @@ async def test_admins_url_hook_meets_no_pod_without_an_address(started, site):
     spawner = await started("padova")
     spawner.get_pod_url = lambda spawner, pod: f"http://{pod['status']['podIP']}:1"
     assert await spawner.answers(await spawner.find_pod()) is False
+
+
+# What the site says of the job
+
+
+@pytest.fixture
+def say(monkeypatch):
+    """Return a function that lets the site of every pod say this of its job."""
+
+    def say(state, *, fresh=True, **facts):
+        heard = [HeardJob(SiteJob(id="42", state=state, **facts), 3.0, fresh)]
+        sites = SimpleNamespace(jobs_of=lambda site, uid: heard if site == "padova" else [])
+        monkeypatch.setattr("rayster_spawner.life.site_view.hub_sites", lambda spawner: sites)
+
+    return say
+
+
+@pytest.mark.parametrize("state", [JobState.PENDING, JobState.CONFIGURING, JobState.RUNNING])
+async def test_server_whose_job_lives_has_not_ended_because_its_pod_says_so(
+    started, site, say, monkeypatch, state
+):
+    monkeypatch.setattr(server_wait, "SILENCE_SECONDS", 0)
+    spawner = await started("padova")
+    site.say_failed("jupyter-ada", "Error: 15", exit_code=15)
+    await fresh(spawner)
+    say(state)
+    assert await spawner.poll() is None
+    assert site.pod("jupyter-ada")
+
+
+async def test_job_that_is_over_means_stopped_although_its_pod_runs(started, site, say):
+    spawner = await started("padova")
+    site.say_running("jupyter-ada")
+    await fresh(spawner)
+    say(JobState.TIMEOUT)
+    assert await spawner.poll() == 1
+    assert site.pod("jupyter-ada") is None
+    assert (spawner.last_end.code, spawner.last_end.text) == (
+        EndCode.WALLTIME,
+        "The job reached its time limit.",
+    )
+
+
+async def test_complete_job_is_no_silence_to_wait_for(started, site, say):
+    spawner = await started("padova")
+    site.say_running("jupyter-ada")
+    await fresh(spawner)
+    say(JobState.COMPLETED)
+    assert await spawner.poll() == 0
+    assert spawner.last_end.code is EndCode.COMPLETED
+    assert spawner._spawn_future is None, "its user shut it down: nothing has failed"
+
+
+async def test_server_that_answers_runs_whatever_the_site_says(started, site, say):
+    spawner = await started("padova")
+    site.run("jupyter-ada")
+    await fresh(spawner)
+    say(JobState.CANCELLED)
+    assert await spawner.poll() is None
+
+
+async def test_stale_word_of_the_site_ends_nothing(started, site, say):
+    spawner = await started("padova")
+    site.say_running("jupyter-ada")
+    await fresh(spawner)
+    say(JobState.CANCELLED, fresh=False)
+    assert await spawner.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("state", "why", "end"),
+    [
+        (JobState.CANCELLED, "The job was cancelled at the site.", EndCode.CANCELLED_AT_SITE),
+        (JobState.COMPLETED, "The job ended before its server was up.", EndCode.START_FAILED),
+        (JobState.FAILED, "The job failed.", EndCode.START_FAILED),
+    ],
+)
+async def test_wait_ends_with_the_sites_reason_although_the_pod_is_pending(
+    started, site, say, state, why, end
+):
+    spawner = await started("padova")
+    site.queue("jupyter-ada")
+    await fresh(spawner)
+    say(state)
+    with pytest.raises(Exception) as ended:
+        await spawner.wait_for_server(time.time(), time.time() + 20)
+    assert (ended.value.jupyterhub_message, ended.value.end) == (why, end)
+
+
+async def test_wait_goes_on_while_the_job_is_in_the_queue_although_the_pod_has_failed(started, site, say):
+    spawner = await started("padova")
+    site.queue("jupyter-ada")
+    site.say_failed("jupyter-ada", "Error: 15", exit_code=15)
+    await fresh(spawner)
+    say(JobState.PENDING, reason="Waiting for free nodes.")
+    with pytest.raises(Exception) as late:
+        await spawner.wait_for_server(time.time(), time.time() + 1)
+    assert late.value.jupyterhub_message.endswith("it was still queued: Waiting for free nodes.")
+    site.serve("jupyter-ada")
+    assert await spawner.wait_for_server(time.time(), time.time() + 20) == spawner._get_pod_url(
+        await spawner.find_pod()
+    )

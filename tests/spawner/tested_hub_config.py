@@ -9,6 +9,8 @@ import os
 from jupyterhub.proxy import Proxy
 from traitlets import default
 
+from rayster_spawner.form import static_handlers, template_paths
+
 
 class RouteTable(Proxy):
     """Knows routes and forwards nothing: the tests talk to the hub and to servers themselves."""
@@ -40,6 +42,8 @@ c.JupyterHub.proxy_class = RouteTable
 c.JupyterHub.cleanup_servers = False
 c.JupyterHub.authenticator_class = "dummy"
 c.JupyterHub.spawner_class = "rayster"
+c.JupyterHub.template_paths = template_paths()
+c.JupyterHub.extra_handlers = static_handlers()
 c.JupyterHub.allow_named_servers = True
 c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0, "slow_stop_timeout": 5}
 c.JupyterHub.load_groups = {"physics": {"users": ["ada"]}}
