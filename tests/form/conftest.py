@@ -75,7 +75,7 @@ class Visitor:
     """Somebody without a browser: keeps cookies, follows redirects."""
 
     def __init__(self, base: str, user: str):
-        self.base = base
+        self.base, self.user = base, user
         jar = http.cookiejar.CookieJar()
         self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
         login = self.get("/hub/login")[1]
@@ -161,3 +161,35 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=program, args=list(CHROMIUM_ARGUMENTS))
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def visit(stage, chromium):
+    """Return a function that logs a user in and shows the form; complaints of the browser fail the test.
+
+    ``prepare`` gets the page before anything is loaded; ``settings`` are those of a browser context.
+    """
+    contexts, complaints = [], []
+
+    def visit(user, path="/hub/spawn", prepare=lambda page: None, **settings):
+        settings.setdefault("viewport", {"width": 1280, "height": 900})
+        context = chromium.new_context(base_url=stage.url, reduced_motion="reduce", **settings)
+        contexts.append(context)
+        context.set_default_timeout(15000)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "console", lambda m: complaints.append(m.text) if "Content Security Policy" in m.text else None
+        )
+        prepare(page)
+        page.goto("/hub/login?next=" + path.replace("?", "%3F").replace("&", "%26"))
+        page.fill("input[name=username]", user)
+        page.fill("input[name=password]", "x")
+        page.press("input[name=password]", "Enter")
+        page.wait_for_url("**/hub/spawn**")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert complaints == []

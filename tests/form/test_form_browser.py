@@ -8,46 +8,12 @@ import pytest
 from rayster_spawner.options import ServerOptions
 from rayster_spawner.quantities import format_walltime
 
+from .pages_in_browser import CONTRAST, start
+
 pytestmark = pytest.mark.browser
 
 GPU = "#rs-leonardo-gpu"
 PADOVA = "#rs-padova-slurm"
-
-
-@pytest.fixture
-def visit(stage, chromium):
-    """Return a function that logs a user in and shows the form; complaints of the browser fail the test."""
-    contexts, complaints = [], []
-
-    def visit(user, path="/hub/spawn", **settings):
-        settings.setdefault("viewport", {"width": 1280, "height": 900})
-        context = chromium.new_context(base_url=stage.url, reduced_motion="reduce", **settings)
-        contexts.append(context)
-        context.set_default_timeout(15000)
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "console", lambda m: complaints.append(m.text) if "Content Security Policy" in m.text else None
-        )
-        page.goto("/hub/login?next=" + path.replace("?", "%3F").replace("&", "%26"))
-        page.fill("input[name=username]", user)
-        page.fill("input[name=password]", "x")
-        page.press("input[name=password]", "Enter")
-        page.wait_for_url("**/hub/spawn**")
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
-def start(page, label=None):
-    """Choose a profile, press Start and wait for the pending page."""
-    if label:
-        page.check(label)
-    page.click(".rs-start button")
-    page.wait_for_url("**/spawn-pending/**")
 
 
 def focused(page):
@@ -251,25 +217,6 @@ def test_script_says_times_as_the_hub_does(time_page):
     said = time_page.evaluate("all => all.map((n) => raysterForm.durationWords(n))", minutes)
 
     assert said == [format_walltime(n) for n in minutes]
-
-
-CONTRAST = """() => {
-  const parse = (c) => (c.match(/[\\d.]+/g) || []).map(Number);
-  const light = ([r, g, b]) => { const f = [r, g, b].map((v) => { v /= 255;
-    return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
-    return 0.2126 * f[0] + 0.7152 * f[1] + 0.0722 * f[2]; };
-  const ground = (e) => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor);
-    if (c.length === 3 || c[3] === 1) return c; } return [255, 255, 255]; };
-  const bad = [];
-  for (const e of document.querySelectorAll("main *")) {
-    const says = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-    if (!(says || e.matches("input:not([type=range]), select")) || !e.checkVisibility()) continue;
-    const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(e))].sort((x, y) => y - x);
-    const ratio = (a + 0.05) / (b + 0.05);
-    if (ratio < 4.5) bad.push([e.className || e.tagName, e.textContent.trim().slice(0, 30), ratio.toFixed(2)]);
-  }
-  return bad;
-}"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -162,3 +162,137 @@ def test_progress_stream_is_the_one_that_the_page_follows(stage, submitted):
 
     events = [json.loads(line[6:]) for line in stream.splitlines() if line.startswith("data: ")]
     assert events[-1]["failed"] and events[-1]["message"] == "Spawn failed: no"
+
+
+# A live form, and what the hub itself checks of it.
+
+AWAY = {"state": "unreachable", "text": "Unreachable since 14:02 UTC", "since": 1.0}
+
+
+def test_unreachable_site_is_refused_until_it_is_said_anyway(stage, submitted):
+    # Given a site that does not answer
+    visitor = stage.visitor("live-away")
+    stage.write("live-away.form.json", {"statuses": {"padova-slurm": AWAY}})
+
+    # When the form is sent without the tick, by a browser that does not ask for it
+    _, html = send(visitor, submitted, profile="padova-slurm", **{"padova-slurm--cpu": "3"})
+
+    # Then it comes back with the error beside the box and what was typed
+    form = form_of(html)
+    assert "does not answer" in form.select_one("#rs-padova-slurm-anyway-error").get_text()
+    assert form.select_one("#rs-padova-slurm-cpu")["value"] == "3"
+
+    # And with the tick it goes
+    _, html = visitor.post(form["action"], submitted(str(form)) | {"anyway-padova-slurm": ["yes"]})
+    assert "Padova SLURM: 3 cores" in html
+
+
+def test_pages_of_a_hub_with_a_service_know_where_it_is(stage, submitted):
+    visitor = stage.visitor("live-place")
+    form = form_of(visitor.get("/hub/spawn")[1])
+    assert form.select_one(".rs-form")["data-live-url"] == "/hub/stage-service"
+
+    pending = BeautifulSoup(send(visitor, submitted)[1], "html.parser").select_one("[data-pending]")
+
+    assert pending["data-live-url"] == "/hub/stage-service"
+    assert pending["data-live-ticket"] == "live-place"
+
+
+# The page of a server that is not running.
+
+
+def end_of(code="walltime", **changes):
+    options = {"profile": "padova-slurm", "cpu": 3.0, "memory": "5000Mi", "gpu": 0, "walltime": "90m"}
+    end = {"code": code, "text": "The job reached its time limit.", "ended_at": 1795615320.0}
+    return end | {"asked_for": "Padova SLURM: 3 cores", "options": options} | changes
+
+
+def not_running(stage, visitor, server="", **end):
+    name = "-".join(filter(None, (visitor.user, server)))
+    stage.write(f"{name}.end.json", end_of(**end))
+    html = visitor.get(f"/hub/user/{visitor.user}/{server and server + '/'}lab")[1]
+    return BeautifulSoup(html, "html.parser").select_one(".container:has(h1)")
+
+
+@pytest.mark.parametrize(
+    ("code", "heading"),
+    [
+        ("walltime", "The time limit was reached"),
+        ("out-of-memory", "Out of memory"),
+        ("cancelled-at-site", "Cancelled at the site"),
+        ("node-failed", "The node failed"),
+        ("preempted", "Another job took the place"),
+        ("completed", "Your server has ended"),
+        ("failed", "Your server has failed"),
+        ("deleted", "Your server was deleted"),
+        ("start-failed", "Your server could not start"),
+        ("of a newer hub", "Your server has ended"),
+    ],
+)
+def test_page_says_why_and_when_a_server_ended(stage, code, heading):
+    page = not_running(stage, stage.visitor("ended"), code=code)
+
+    assert page.select_one("h1").get_text(strip=True) == heading
+    assert "The job reached its time limit." in page.get_text()
+    assert page.select_one("time")["datetime"] == "2026-11-25T14:02:00Z"
+    assert page.select_one("time").get_text() == "25 November 2026, 14:02 UTC"
+    assert "Padova SLURM: 3 cores" in page.get_text()
+
+
+def test_every_code_of_an_end_has_a_heading_of_its_own():
+    from rayster_spawner.form import EndView
+    from rayster_spawner.life.endings import EndCode
+
+    headings = {EndView(code.value, "", None, "", {}).heading for code in EndCode}
+
+    assert len(headings) == len(EndCode)
+
+
+@pytest.mark.parametrize("server", ["", "second"])
+def test_start_again_asks_for_the_same_options_of_the_same_server(stage, submitted, server):
+    # Given a server that has ended, and its page
+    visitor = stage.visitor(f"again{server}")
+    if server:  # the hub knows named servers that were started once
+        visitor.get(f"/hub/spawn/{visitor.user}/{server}")
+    page = not_running(stage, visitor, server)
+
+    # When "Start again" is pressed
+    form = page.select_one("form")
+    status, html = visitor.post(form["action"], submitted(str(form)))
+
+    # Then that very server starts with the same options
+    pending = BeautifulSoup(html, "html.parser").select_one("[data-pending]")
+    assert status == 200
+    assert pending["data-server"] == server
+    assert "Padova SLURM: 3 cores, 5000 MiB for 1 h 30 min" in pending.get_text()
+
+
+def test_choose_differently_leads_to_the_form(stage):
+    visitor = stage.visitor("different")
+    page = not_running(stage, visitor)
+
+    assert form_of(visitor.get(page.select_one("#start")["href"])[1]).select("input[name=profile]")
+
+
+def test_server_without_a_known_end_is_simply_not_running(stage):
+    html = stage.visitor("noend").get("/hub/user/noend/lab")[1]
+
+    assert "Your server is not running" in html
+    assert "data-again-form" not in html
+
+
+@pytest.mark.parametrize(
+    ("options", "texts"),
+    [
+        pytest.param({"profile": "padova-slurm", "image": "<b>x</b>"}, ["<b>x</b>"], id="markup"),
+        pytest.param({}, [], id="none"),
+        pytest.param({"profile": ["a"]}, [], id="no-profile"),
+    ],
+)
+def test_saved_words_are_never_markup(stage, options, texts):
+    page = not_running(stage, stage.visitor("evil"), text="<i>x</i>", options=options, ended_at=None)
+
+    assert "<i>x</i>" in page.get_text() and not page.select("i, b, time")
+    values = [field["value"] for field in page.select("form input")]
+    assert all(text in values for text in texts)
+    assert bool(page.select("form")) is bool(texts)
