@@ -163,6 +163,8 @@ class SiteAnswer(_Answer):
     """What ``GET /v1/site`` of an agent answers."""
 
     partitions: Annotated[list[Partition], Field(max_length=MAX_PARTITIONS)] = []
+    # Some sites hide other people's jobs: then counts of jobs and waits are not the whole truth.
+    sees_all_jobs: bool | None = None
 
 
 class JobsAnswer(_Answer):

@@ -7,9 +7,11 @@ import sys
 from typing import Annotated
 
 import typer
+from kubernetes_asyncio.config import ConfigException
 from pydantic import ValidationError
 
 from ..profile_files import ProfilesError, load_profiles
+from .process import serve
 from .settings import DEFAULT_PREFIX, Settings, address_from_hub
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -38,6 +40,7 @@ def main(
         int,
         typer.Option(envvar="RAYSTER_ORPHAN_GRACE_SECONDS", help="For how long the hub must not know it."),
     ] = 600,
+    refresh_seconds: Annotated[float, typer.Option(help="How often nodes and agents are asked.")] = 10,
 ) -> None:
     """Feed the hub's pages live states, tell the sites' agents which pods live, and sweep orphan pods.
 
@@ -59,6 +62,7 @@ def main(
             token=os.environ.get("JUPYTERHUB_API_TOKEN", ""),
             sweeps=sweep,
             orphan_grace_seconds=orphan_grace_seconds,
+            refresh_seconds=refresh_seconds,
         )
     except ProfilesError as error:
         sys.exit(f"The service does not start: its profiles cannot be used.\n{error}")
@@ -67,9 +71,12 @@ def main(
         sys.exit("The service does not start: its settings cannot be used.\n" + "\n".join(lines))
     if not settings.token:
         log.warning("JUPYTERHUB_API_TOKEN is not set: no page can be told anything, and nothing is swept")
-    from .process import serve
-
-    asyncio.run(serve(settings, log))
+    try:
+        asyncio.run(serve(settings, log))
+    except ConfigException as error:
+        sys.exit(f"The service does not start: there is no credential for Kubernetes: {error}")
+    except OSError as error:
+        sys.exit(f"The service does not start: {settings.host}:{settings.port}: {error.strerror or error}")
 
 
 def _start_log() -> logging.Logger:

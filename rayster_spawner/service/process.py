@@ -31,10 +31,14 @@ _MAX_REQUEST_BYTES = 64 * 1024
 
 @contextlib.asynccontextmanager
 async def kubernetes_api() -> AsyncIterator[Any]:
-    """Yield a CoreV1Api with the pod's own credential in a cluster, else with that of KUBECONFIG."""
+    """Yield a CoreV1Api with the pod's own credential in a cluster, else with that of KUBECONFIG.
+
+    Raises ConfigException when there is none.
+    """
     configuration = client.Configuration()
-    if os.environ.get("KUBECONFIG") or "KUBERNETES_SERVICE_HOST" not in os.environ:
-        await config.load_kube_config(client_configuration=configuration)
+    kubeconfig = os.environ.get("KUBECONFIG")
+    if kubeconfig or "KUBERNETES_SERVICE_HOST" not in os.environ:
+        await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
     else:
         config.load_incluster_config(client_configuration=configuration)
     # One connection per watch is always busy.
@@ -49,7 +53,12 @@ async def running(settings: Settings, log: logging.Logger) -> AsyncIterator[int]
     pods = PodCache()
     streams = Streams(settings.max_streams, settings.max_streams_of_user)
     async with kubernetes_api() as api, aiohttp.ClientSession() as session:
-        sites = Sites(lambda: current_profiles(settings.profiles_file, log), lambda: list_nodes(api), log)
+        sites = Sites(
+            lambda: current_profiles(settings.profiles_file, log),
+            lambda: list_nodes(api),
+            log,
+            refresh_seconds=settings.refresh_seconds,
+        )
         parts = Parts(settings, Access(settings, log), pods, sites, streams, log)
         server = HTTPServer(
             make_app(parts), max_body_size=_MAX_REQUEST_BYTES, idle_connection_timeout=_IDLE_SECONDS

@@ -28,6 +28,7 @@ class Settings(BaseModel):
     token: Annotated[str, Field(repr=False)] = ""
     sweeps: bool = True
     orphan_grace_seconds: Annotated[int, Field(ge=60)] = 600
+    refresh_seconds: Annotated[float, Field(ge=0.1, le=60)] = 10
     max_streams: Annotated[int, Field(ge=1)] = 5000
     max_streams_of_user: Annotated[int, Field(ge=1)] = 30
 

@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from time import monotonic
 from typing import Any
 
 from tornado import iostream, web
@@ -83,16 +84,18 @@ class EventHandler(web.RequestHandler):
             for change in (*changes, streams.closing):
                 stack.enter_context(change.ringing(bell))
             told: Any = None
-            is_due = True
+            quiet_until = 0.0
             while not (self._is_gone or streams.is_closing):
                 bell.clear()
-                seen = look()
+                seen, is_due = look(), monotonic() >= quiet_until
+                text = ": nothing new\n\n" if is_due else ""
                 if seen is not None and (seen[0] != told or (is_due and repeats)):
-                    told = seen[0]
-                    await self._send(f"event: {name}\ndata: {json.dumps(seen[1])}\n\n")
-                elif is_due:
-                    await self._send(": nothing new\n\n")
-                is_due = not await _rang(bell, KEEPALIVE_SECONDS)
+                    told, text = seen[0], f"event: {name}\ndata: {json.dumps(seen[1])}\n\n"
+                if text:
+                    await self._send(text)
+                    # From the last word on: bells that ring for nothing must not put the next one off.
+                    quiet_until = monotonic() + KEEPALIVE_SECONDS
+                await _rang(bell, quiet_until - monotonic())
 
     async def _send(self, text: str) -> None:
         """Write and wait until it is taken: nothing piles up for a page that does not read."""
@@ -106,9 +109,6 @@ class EventHandler(web.RequestHandler):
             self.request.connection.stream.close()  # type: ignore[union-attr]
 
 
-async def _rang(bell: asyncio.Event, seconds: float) -> bool:
-    try:
+async def _rang(bell: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(asyncio.TimeoutError):
         await asyncio.wait_for(bell.wait(), seconds)
-    except asyncio.TimeoutError:
-        return False
-    return True

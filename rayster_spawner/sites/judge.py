@@ -144,7 +144,7 @@ def _judge_agent(profile: Profile, agent: AgentHeard) -> SiteStatus:
         return SiteStatus(SiteState.UNREACHABLE, "Queue is closed", _closed_words(partitions), age)
     roomy = [partition for partition in open_ones if _has_room(profile, partition)]
     shown = (roomy or open_ones)[0]
-    detail = _numbers(profile, shown)
+    detail = _numbers(profile, shown, sees_all_jobs=agent.answer.sees_all_jobs is not False)
     if roomy:
         return SiteStatus(SiteState.AVAILABLE, "Available", detail, age)
     wait = _wait_seconds(shown)
@@ -215,11 +215,12 @@ def _about(seconds: int) -> str:
     return "less than a minute" if seconds < 60 else f"about {duration(seconds)}"
 
 
-def _numbers(profile: Profile, partition: Partition) -> str:
+def _numbers(profile: Profile, partition: Partition, *, sees_all_jobs: bool) -> str:
     parts = [f"{partition.cores.free} of {partition.cores.total} cores free"]
     if profile.gpu is not None and partition.gpus:
         gpus = _free_gpus(profile, partition)
         parts.append(f"{gpus} {'GPU' if gpus == 1 else 'GPUs'} free")
-    waiting = partition.jobs.pending
-    parts.append(f"{waiting} {'job waits' if waiting == 1 else 'jobs wait'}")
+    if sees_all_jobs:
+        waiting = partition.jobs.pending
+        parts.append(f"{waiting} {'job waits' if waiting == 1 else 'jobs wait'}")
     return ", ".join(parts)

@@ -61,6 +61,7 @@ CASES = [
     ("cluster-away-for-long-but-agent", OLD, heard(), S.AVAILABLE, "Available", ""),
     # agent and queue
     ("room", UP, heard(), S.AVAILABLE, "Available", "64 of 128 cores free, 4 GPUs free, 3 jobs wait"),
+    ("jobs-of-others-hidden", UP, heard(sees_all_jobs=False), S.AVAILABLE, "Available", "4 GPUs free"),
     ("no-cores", UP, heard(partitions=partition(**NO_CORES)), S.BUSY, "Busy, typical wait about 25 min", "3 of 128"),
     ("no-gpus-of-the-type", UP, heard(partitions=partition(**NO_GPUS)), S.BUSY, "Busy, typical wait about 25 min", "1 GPU free"),
     ("busy-and-no-wait-known", UP, heard(partitions=partition(**NO_CORES, wait_seconds={})), S.BUSY, "Busy", ""),
@@ -101,6 +102,10 @@ def test_a_site_is_what_its_nodes_and_its_agent_say(seen, agent, state, text, de
     # then
     assert status.state is state
     assert status.text.startswith(text) and detail in status.detail, status
+
+
+def test_jobs_are_not_counted_where_the_site_hides_them():
+    assert "wait" not in judged(profile_data(), UP, heard(sees_all_jobs=False)).detail
 
 
 def test_a_busy_site_tells_its_typical_wait_as_a_number_too():
