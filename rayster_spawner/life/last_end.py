@@ -16,7 +16,7 @@ from .spawn_form import SpawnForm
 class LastEnd:
     """How a server ended: ``text`` is for its user, ``at`` is in seconds since the epoch.
 
-    ``spawn_id`` is the spawn that ended, empty when its start failed.
+    ``spawn_id`` is the spawn that ended, empty when the hub had forgotten it already.
     """
 
     code: EndCode

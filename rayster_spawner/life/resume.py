@@ -99,6 +99,7 @@ class ResumedSpawn(SpawnLife):
             return None if await self._was_never_created() else await self._wait_in_queue()
         except Exception as error:
             self.log.error("%s did not start: %s", self._log_name, error)
+            self.remember_failure(error)
             await self._stop_quietly()
             raise
 

@@ -38,6 +38,7 @@ class SpawnLife(ServerWait):
     _is_creating = False
     _is_waiting = False
     _count: FailureCount | None = None
+    _remembered: BaseException | None = None
 
     def __init__(self, *args: Any, **kwargs: Any):
         self.overrides = TraitOverrides(self)
@@ -125,6 +126,14 @@ class SpawnLife(ServerWait):
 
     async def _start(self) -> str:
         try:
+            return await self._start_and_wait()
+        except Exception as error:
+            # Before the hub clears the server's row: one that is killed then has told it already.
+            self.remember_failure(error)
+            raise
+
+    async def _start_and_wait(self) -> str:
+        try:
             await self.watch_or_fail()
         except PodUnknown as error:
             self.log.error("Cannot start %s: %s", self._log_name, error)
@@ -195,8 +204,10 @@ class SpawnLife(ServerWait):
         self.save_mark(waiting=False)
 
     def remember_failure(self, error: BaseException) -> None:
-        """Remember why a server did not start. The hub has stopped it by now, and the mark is gone."""
-        if (ended := end_of_spawn(error)) is not None:
+        """Remember why a server did not start, once."""
+        ended = end_of_spawn(error)
+        if ended is not None and error is not self._remembered:
+            self._remembered = error
             self.remember_end(*ended)
 
     def _forgive(self) -> None:
