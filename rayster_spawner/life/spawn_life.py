@@ -38,7 +38,7 @@ class SpawnLife(ServerWait):
     _is_creating = False
     _is_waiting = False
     _count: FailureCount | None = None
-    _remembered: BaseException | None = None
+    _told_failure: BaseException | None = None
 
     def __init__(self, *args: Any, **kwargs: Any):
         self.overrides = TraitOverrides(self)
@@ -206,8 +206,8 @@ class SpawnLife(ServerWait):
     def remember_failure(self, error: BaseException) -> None:
         """Remember why a server did not start, once."""
         ended = end_of_spawn(error)
-        if ended is not None and error is not self._remembered:
-            self._remembered = error
+        if ended is not None and error is not self._told_failure:
+            self._told_failure = error
             self.remember_end(*ended)
 
     def _forgive(self) -> None:
