@@ -163,6 +163,45 @@ def test_service_that_is_away_at_first_is_waited_for(visit, stage, tell):
     said(page, "Busy")
 
 
+def test_stream_that_has_fallen_silent_is_asked_for_again(visit, tell):
+    page = visit("live-silent", prepare=lambda page: page.clock.install())
+    tell("live-silent", padova_slurm=AVAILABLE)
+    said(page, "Available")
+
+    with page.expect_request("**/stage-service/api/sites/events"):
+        page.clock.fast_forward(51_000)
+        page.clock.fast_forward(1_000)
+
+
+def test_page_that_nobody_looks_at_lets_go_until_somebody_does(visit, tell):
+    # Given a page that is hidden for some minutes
+    hide = (
+        "isHidden => { window.isHidden = isHidden; document.dispatchEvent(new Event('visibilitychange')); }"
+    )
+
+    def prepare(page):
+        page.clock.install()
+        page.add_init_script(
+            "Object.defineProperty(document, 'hidden', { get: () => Boolean(window.isHidden) });"
+        )
+
+    page = visit("live-hidden", prepare=prepare)
+    tell("live-hidden", padova_slurm=AVAILABLE)
+    said(page, "Available")
+    with page.expect_event("requestfailed", lambda request: "stage-service" in request.url):
+        page.evaluate(hide, True)
+        page.clock.fast_forward(125_000)
+    tell("live-hidden", padova_slurm=BUSY)
+    page.clock.fast_forward(60_000)
+    assert page.inner_text(f"{CARD} [data-site-text]") == "Available"
+
+    # When somebody looks again
+    page.evaluate(hide, False)
+
+    # Then it is up to date
+    said(page, "Busy")
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_refused_ticket_ends_the_attempts_with_a_word(visit, stage, status):
     user = f"live-refused{status}"

@@ -214,7 +214,7 @@ def test_wrong_types_are_not_shown(wait_page, event):
 
 def test_service_goes_on_while_the_hub_is_away_and_the_hub_has_the_last_word(wait_page, stage):
     # Given a server whose page hears of the queue, and a hub that goes away
-    page = wait_page("live-away", report())
+    page = wait_page("live-hubless", report())
     page.locator("[data-position]", has_text="3rd").wait_for()
     page.add_init_script(
         "const wait = window.setTimeout; window.setTimeout = (f, ms, ...rest) => wait(f, Math.min(ms, 500), ...rest);"
@@ -222,7 +222,7 @@ def test_service_goes_on_while_the_hub_is_away_and_the_hub_has_the_last_word(wai
     bring_back = lose_hub(page)
 
     # When the service tells what happens meanwhile
-    stage.write("live-away.server", report(position=1, expected_start_in_seconds=30))
+    stage.write("live-hubless.server", report(position=1, expected_start_in_seconds=30))
 
     # Then the page shows it, says that the hub is away, and does not offer what only the hub can do
     page.locator("[data-position]", has_text="1st").wait_for()
@@ -230,14 +230,14 @@ def test_service_goes_on_while_the_hub_is_away_and_the_hub_has_the_last_word(wai
     assert page.is_disabled("[data-cancel]")
 
     # And a server that runs is not called ready by anybody but the hub
-    stage.write("live-away.server", RUNNING | {"ready": True, "progress": 100})
+    stage.write("live-hubless.server", RUNNING | {"ready": True, "progress": 100})
     state(page, "Running at padova as job 4217")
     assert page.is_visible("[data-connection]")
     assert "spawn-pending" in page.url
 
     # And when the hub is back and says so, the user is taken in
     bring_back()
-    stage.tell("live-away", {"end": "ready"})
+    stage.tell("live-hubless", {"end": "ready"})
     page.wait_for_url(lambda url: "spawn-pending" not in url, wait_until="commit")
 
 

@@ -6,7 +6,7 @@
   const LONGEST_WAIT_MILLISECONDS = 30000;
   // The service says something every 15 s, if only that it is there.
   const SILENCE_MILLISECONDS = 50000;
-  const HIDDEN_MILLISECONDS = 5 * 60 * 1000;
+  const HIDDEN_MILLISECONDS = 2 * 60 * 1000;
   const LONGEST_EVENT = 4 * 1024 * 1024;
 
   /** How long to wait before the attempt after `failures` failed ones. Spread, so that pages do not come all at once. */
@@ -49,9 +49,10 @@
    *
    * `onEvent(name, object)` gets each event whose data is a JSON object; `onUp()` is called when the stream speaks,
    * `onDown()` when it broke and is tried again, `onRefused()` when the ticket does not count (any more): nothing
-   * is tried after that. With `pausesWhenHidden` a page that nobody looks at lets go after some minutes.
+   * is tried after that. A page that nobody looks at lets go after some minutes: browsers have six connections for
+   * all tabs of a hub, unless its proxy speaks HTTP/2.
    */
-  function follow(url, ticket, { onEvent, onUp, onDown, onRefused, pausesWhenHidden = false }) {
+  function follow(url, ticket, { onEvent, onUp, onDown, onRefused }) {
     let failures = 0;
     let retry = 0;
     let hiding = 0;
@@ -109,9 +110,9 @@
         onRefused?.();
         return;
       }
+      onDown?.();
       if (isPaused) return;
       failures += 1;
-      onDown?.();
       retry = window.setTimeout(run, waitMilliseconds(failures));
     }
 
@@ -125,7 +126,7 @@
       window.clearTimeout(hiding);
       if (!document.hidden) {
         again();
-      } else if (pausesWhenHidden) {
+      } else {
         hiding = window.setTimeout(() => {
           isPaused = true;
           window.clearTimeout(retry);

@@ -121,7 +121,6 @@
     window.raysterLive.follow(`${root.dataset.liveUrl}/api/sites/events`, root.dataset.liveTicket, {
       onEvent: (name, data) => name === "sites" && take(data.profiles),
       onRefused: () => put(stopped, "The states above are no longer kept up to date. Reload this page for fresh ones."),
-      pausesWhenHidden: true,
     });
   }
 
