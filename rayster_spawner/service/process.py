@@ -24,7 +24,7 @@ from .pod_feed import PodFeed
 from .settings import Settings
 from .streams import Streams
 
-_CLOSE_SECONDS = 3
+_CLOSE_SECONDS = 2
 _IDLE_SECONDS = 120
 _MAX_REQUEST_BYTES = 64 * 1024
 
@@ -80,7 +80,7 @@ async def running(settings: Settings, log: logging.Logger) -> AsyncIterator[int]
             yield _port(server)
         finally:
             server.stop()
-            streams.close()
+            await streams.close(_CLOSE_SECONDS)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(server.close_all_connections(), _CLOSE_SECONDS)
             for task in tasks:

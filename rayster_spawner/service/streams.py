@@ -27,6 +27,7 @@ class Streams:
         self._open: Counter[str] = Counter()
         self.closing = Change()
         self.is_closing = False
+        self._all_ended = asyncio.Event()
 
     @property
     def open(self) -> int:
@@ -49,11 +50,16 @@ class Streams:
             self._open[user] -= 1
             if not self._open[user]:
                 del self._open[user]
+            if not self._open:
+                self._all_ended.set()
 
-    def close(self) -> None:
-        """End all streams."""
+    async def close(self, seconds: float) -> None:
+        """End all streams; wait for them, but not longer than ``seconds``."""
         self.is_closing = True
         self.closing.tell()
+        self._all_ended.clear()
+        if self._open:
+            await _rang(self._all_ended, seconds)
 
 
 class EventHandler(web.RequestHandler):
