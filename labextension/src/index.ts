@@ -117,8 +117,10 @@ function activate(
     read();
   };
 
-  // Not before the settings are known: somebody may have switched warnings off.
+  // Not before the settings are known, since somebody may have switched warnings off,
+  // nor before the command is there that a warning offers.
   void loadSettings()
     .catch(error => console.warn('Walltime: default settings are used.', error))
+    .then(() => app.started)
     .then(start);
 }

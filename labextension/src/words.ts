@@ -27,12 +27,16 @@ export function timeLeft(seconds: number, isExact: boolean): string {
 
 /** Return a time of day, with its day unless that is today. */
 export function clockTime(time: Date, now: Date, locale?: string): string {
-  const isToday = time.toDateString() === now.toDateString();
-  return new Intl.DateTimeFormat(locale, {
-    hour: '2-digit',
-    minute: '2-digit',
-    ...(isToday ? {} : { weekday: 'short', day: 'numeric', month: 'short' })
-  }).format(time);
+  const clock = new Intl.DateTimeFormat(locale, { timeStyle: 'short' });
+  if (time.toDateString() === now.toDateString()) {
+    return clock.format(time);
+  }
+  const day = new Intl.DateTimeFormat(locale, {
+    weekday: 'short',
+    day: 'numeric',
+    month: 'short'
+  });
+  return `${day.format(time)}, ${clock.format(time)}`;
 }
 
 /** Return when this server ends, and what that means. */
@@ -46,6 +50,9 @@ export function whatHappens(
   return `This server ends at ${about(!isExact)}${time}, when its walltime is over. ${LOSSES}`;
 }
 
+/** JupyterLab cuts longer notifications off. */
+export const LONGEST_WARNING = 140;
+
 /** Return the text of a warning. */
 export function warning(
   seconds: number,
@@ -56,7 +63,11 @@ export function warning(
 ): string {
   const left = timeLeft(seconds, isExact);
   const sentence = left.charAt(0).toUpperCase() + left.slice(1);
-  return `${sentence}. ${whatHappens(end, now, isExact, locale)} Save your work now.`;
+  const time = clockTime(end, now, locale);
+  return (
+    `${sentence}: this server ends at ${time}. ` +
+    'Save your work: kernels and terminals end with it.'
+  );
 }
 
 function about(isSaid: boolean): string {

@@ -62,7 +62,7 @@ def server_in(directory: Path, environment: dict[str, str]) -> Iterator[Server]:
     """Run JupyterLab in an empty directory, with ``environment`` besides that of the tests."""
     runtime = directory / "runtime"
     mine = {
-        "HOME": str(directory),
+        "HOME": str(directory / "home"),
         "JUPYTER_CONFIG_DIR": str(directory / "config"),
         "JUPYTER_DATA_DIR": str(directory / "data"),
         "JUPYTER_RUNTIME_DIR": str(runtime),
@@ -75,9 +75,11 @@ def server_in(directory: Path, environment: dict[str, str]) -> Iterator[Server]:
         "--ServerApp.port=0", "--ServerApp.base_url=/user/ada/", f"--IdentityProvider.token={TOKEN}",
     ]  # fmt: skip
     log_file = directory / "server.log"
+    home = directory / "home"
+    home.mkdir()
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            command, cwd=directory, env={**inherited, **mine, **environment}, stdout=log, stderr=log
+            command, cwd=home, env={**inherited, **mine, **environment}, stdout=log, stderr=log
         )
     try:
         info = _wait_for_info(process, runtime, log_file)
