@@ -227,3 +227,22 @@ def test_hub_waits_for_what_start_returns_and_kubespawner_returns_a_task():
     assert "f = maybe_future(spawner.start())" in source(user.User.spawn)
     assert "return self._start_future" in source(KubeSpawner.start)
     assert "asyncio.ensure_future(self._start())" in source(KubeSpawner.start)
+
+
+def test_row_of_a_server_has_what_limits_count_and_is_written_before_options_are_taken():
+    assert {"id", "user_id", "server_id", "state"} <= set(orm.Spawner.__table__.columns.keys())
+    text = source(user.User.spawn)
+    assert text.index("spawner.server = server = Server(") < text.index("spawner._run_apply_user_options(")
+
+
+def test_page_of_a_server_that_does_not_run_can_find_its_spawner():
+    for handler in (base.UserUrlHandler, pages.SpawnPendingHandler):
+        text = source(handler.get)
+        page = text[text.index('"not_running.html"') :]
+        assert "user=user" in page and "server_name=server_name" in page
+        assert "user.spawners[server_name]" in text
+
+
+def test_state_is_saved_again_after_a_stop():
+    text = source(user.User.stop)
+    assert text.index("spawner.clear_state()") < text.index("spawner.orm_spawner.state = spawner.get_state()")
