@@ -258,6 +258,29 @@ def test_a_state_that_is_not_refreshed_grows_old(visit, tell, stage):
     page.locator(CARD, has_text="as of 3 min ago").wait_for()
 
 
+def test_what_is_known_stays_fresh_while_the_service_speaks_and_what_is_not_grows_old(visit, stage, tell):
+    # Given one site that is known and one that is not
+    page = visit("live-fresh", prepare=lambda page: page.clock.install())
+    tell("live-fresh", padova_slurm=AVAILABLE, infn_t1_htcondor=UNKNOWN | {"age_seconds": 50})
+    said(page, "Available")
+
+    # When the service tells for a while that nothing is new of them
+    for status in (AVAILABLE, BUSY):
+        page.clock.fast_forward(45_000)
+        tell("live-fresh", cloud=status)
+        said(page, status["text"], card="[data-option=cloud] [data-site]")
+
+    # Then only what is not known has grown old
+    page.clock.fast_forward(16_000)
+    page.locator("[data-option=infn-t1-htcondor]", has_text="last heard 2 min ago").wait_for()
+    assert not page.is_visible(f"{CARD} [data-site-age]")
+
+    # And when the service is away, everything does
+    stage.write("live-fresh.sites", {"status": 503})
+    page.clock.fast_forward(200_000)
+    page.locator(CARD, has_text="as of 3 min ago").wait_for()
+
+
 def test_form_without_a_service_asks_for_nothing(visit):
     asked = []
     page = visit("quiet", prepare=lambda page: page.on("request", lambda request: asked.append(request.url)))

@@ -48,11 +48,11 @@
    * Follow the event stream at `url` for as long as the page is open, through every break of it.
    *
    * `onEvent(name, object)` gets each event whose data is a JSON object; `onUp()` is called when the stream speaks,
-   * `onDown()` when it broke and is tried again, `onRefused()` when the ticket does not count (any more): nothing
-   * is tried after that. A page that nobody looks at lets go after some minutes: browsers have six connections for
-   * all tabs of a hub, unless its proxy speaks HTTP/2.
+   * `onAlive()` also when it only says that nothing is new, `onDown()` when it broke and is tried again, and
+   * `onRefused()` when the ticket does not count (any more): nothing is tried after that. A page that nobody looks at
+   * lets go after some minutes: browsers have six connections for all tabs of a hub, unless its proxy speaks HTTP/2.
    */
-  function follow(url, ticket, { onEvent, onUp, onDown, onRefused }) {
+  function follow(url, ticket, { onEvent, onUp, onAlive, onDown, onRefused }) {
     let failures = 0;
     let retry = 0;
     let hiding = 0;
@@ -91,6 +91,7 @@
         const silence = window.setTimeout(() => stop.abort(), SILENCE_MILLISECONDS);
         const { done, value } = await reader.read().finally(() => window.clearTimeout(silence));
         if (done) return;
+        onAlive?.();
         take(value);
       }
     }

@@ -49,9 +49,13 @@
       element.hidden = !words;
     }
 
+    // What the service knows does not grow old while it says that nothing is new; what it does not know does.
+    let aliveAt = 0;
     function showAge(card) {
-      const since = (performance.now() - card.heardAt) / 1000;
-      const words = card.age === null ? "" : age(card.line.dataset.site, card.age + since);
+      const state = card.line.dataset.site;
+      const from = state === "unknown" ? card.heardAt : Math.max(card.heardAt, aliveAt);
+      const since = (performance.now() - from) / 1000;
+      const words = card.age === null ? "" : age(state, card.age + since);
       put(card.line.querySelector("[data-site-age]"), words);
     }
 
@@ -119,6 +123,7 @@
     if (!root.dataset.liveUrl) return;
     const stopped = root.querySelector("[data-live-stopped]");
     window.raysterLive.follow(`${root.dataset.liveUrl}/api/sites/events`, root.dataset.liveTicket, {
+      onAlive: () => (aliveAt = performance.now()),
       onEvent: (name, data) => name === "sites" && take(data.profiles),
       onRefused: () => put(stopped, "The states above are no longer kept up to date. Reload this page for fresh ones."),
     });
