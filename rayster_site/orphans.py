@@ -1,4 +1,4 @@
-"""Decides which jobs nobody waits for any more: those whose pod is gone, and second jobs of a pod. Nothing here acts."""
+"""Decides which jobs nobody waits for any more: those whose pod is gone, second jobs of a pod. Nothing here acts."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _WAITING = {
     "ReservationDeleted": "On hold: its reservation was deleted.",
     "ReqNodeNotAvail": "Waiting for nodes that are down, drained or reserved.",
     "NodeDown": "Waiting for a node that is down.",
-    "BadConstraints": "Will never start: no node fits what it asks for.",
+    "BadConstraints": "No node fits what it asks for.",
     "Licenses": "Waiting for a free licence.",
     "FedJobLock": "Waiting for the sites of the federation to agree where it runs.",
     "BurstBufferResources": "Waiting for space in the burst buffer.",
@@ -48,6 +48,15 @@ _WAITING = {
     "AssociationResourceLimit": "Waiting: a resource limit of its account is reached.",
     "AssociationTimeLimit": "Waiting: a time limit of its account is reached.",
     "DeadLine": "Will not start: it cannot end before its deadline.",
+    "AccountingPolicy": "Waiting: a limit of its account or quality of service is reached.",
+    "PartitionConfig": "Asks for what the partition does not allow.",
+    "FrontEndDown": "Waiting for a front-end node that is down.",
+    "PowerNotAvail": "Waiting: the site's limit of electric power is reached.",
+    "PowerReserved": "Waiting: the site's electric power is reserved for other jobs.",
+    "MaxPoweredUpNodes": "Waiting: as many nodes are switched on as the site allows.",
+    "MaxMemPerLimit": "Asks for more memory than the site allows.",
+    "MpiPortsBusy": "Waiting for free network ports for MPI.",
+    "ReservationInvalid": "Will not start: its reservation is not valid.",
     "NvidiaImexChannels": "Waiting for a free channel between GPUs.",
 }
 _ENDED = {
@@ -72,31 +81,37 @@ _ACTIVE = {
 }
 _FREE_TEXTS = (
     (re.compile(r"launch failed,? requeued held", re.I), "On hold: its launch on a node failed."),
+    (
+        re.compile(r"nodes required for job are down, drained or reserved", re.I),
+        "Waiting for nodes that are down, drained or reserved.",
+    ),
+    (re.compile(r"launch failure limit exceeded", re.I), "On hold: its launch on nodes failed too often."),
     (re.compile(r"job requeued in held state", re.I), "On hold: it was put back into the queue and held."),
     (re.compile(r"job requeued in special exit state", re.I), "On hold: it ended with a special exit code."),
 )
 _UNAVAILABLE = re.compile(r"ReqNodeNotAvail\W*(?:UnavailableNodes:(?P<nodes>.*)|(?P<note>.*))", re.I | re.S)
 _LIMIT = re.compile(
     r"(?P<whose>QOS|Assoc|Partition)?(?P<kind>Grp|Max|Min)(?P<what>[A-Z][A-Za-z]*?)"
-    r"(?P<span>RunMinutes|Minutes)?(?P<per>Per(?:Job|Node|User|Account))?(?P<limit>Limit)?"
+    r"(?P<span>RunMinutes|RunMins|Minutes)?(?P<per>Per(?:Job|Node|User|Account))?(?P<limit>Limit|NotSatisfied)?"
 )
+# What is limited: by number, and by number times minutes.
 _WHAT = {
-    "cpu": "cores",
-    "job": "jobs",
-    "jobs": "jobs",
-    "mem": "memory",
-    "memory": "memory",
-    "node": "nodes",
-    "gres": "GPUs or other devices",
-    "wall": "total time",
-    "wallduration": "time",
-    "submitjob": "submitted jobs",
-    "submitjobs": "submitted jobs",
-    "energy": "energy",
-    "license": "licences",
-    "bb": "burst buffer",
-    "billing": "billing units",
-    "unknown": "a resource",
+    "cpu": ("cores", "core-minutes"),
+    "job": ("jobs", ""),
+    "jobs": ("jobs", ""),
+    "mem": ("memory", "memory-minutes"),
+    "memory": ("memory", "memory-minutes"),
+    "node": ("nodes", "node-minutes"),
+    "gres": ("GPUs or other devices", "GPU-minutes"),
+    "wall": ("total time", ""),
+    "wallduration": ("time", ""),
+    "submitjob": ("submitted jobs", ""),
+    "submitjobs": ("submitted jobs", ""),
+    "energy": ("energy", "energy"),
+    "license": ("licences", "licence-minutes"),
+    "bb": ("burst buffer", "burst-buffer-minutes"),
+    "billing": ("billing units", "billing units"),
+    "unknown": ("a resource", "minutes of a resource"),
 }
 _WHOSE = {
     "QOS": "its quality of service",
@@ -154,16 +169,16 @@ def _unavailable_text(match: re.Match[str]) -> str:
 
 
 def _limit_text(match: re.Match[str]) -> str:
-    what = _WHAT.get(match["what"].lower())
-    if what is None or not (match["whose"] or match["per"] or match["limit"]):
+    plain, times_minutes = _WHAT.get(match["what"].lower(), ("", ""))
+    what = times_minutes if match["span"] else plain
+    if not what or not (match["whose"] or match["per"] or match["limit"]):
         return ""
     whose = _WHOSE[match["whose"]]
-    span = " minutes" if match["span"] else ""
     per = _PER.get(match["per"] or "", "")
     if match["kind"] == "Min":
-        return f"Asks for less than {whose} demands: {what}{span}{per}."
+        return f"Asks for less than {whose} demands: {what}{per}."
     if match["per"] == "PerJob":
-        return f"Asks for more {what}{span} than {whose} allows a job."
+        return f"Asks for more than {whose} allows a job: {what}."
     if match["kind"] == "Grp":
-        return f"Waiting: all jobs under {whose} together have reached its limit of {what}{span}."
-    return f"Waiting: the limit of {what}{span}{per} of {whose} is reached."
+        return f"Waiting: the limit of {what} for all jobs under {whose} together is reached."
+    return f"Waiting: the limit of {what}{per} of {whose} is reached."

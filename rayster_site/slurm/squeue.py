@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rayster_site.commands import CommandError
 from rayster_site.facts import Job, pod_uid_in
 from rayster_site.slurm.states import job_state
@@ -26,6 +28,14 @@ EXIT_CODE_ARGUMENTS = (
     "--Format=jobid:32,exit_code:32",
 )
 _MAX_ID_CHARS = 64
+# "association (acc=physics/user=somebody/part=gpu)"
+_ASSOCIATION = re.compile(r"\s*\((?:acc|user)=[^)]*\)")
+_HARMLESS = re.compile(
+    r"\w+|ReqNodeNotAvail, ?(?:UnavailableNodes:[\w.,\[\]-]*|May be reserved for other job|Reserved for maintenance)"
+    r"|Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions"
+    r"|(?:job requeued in (?:held|special exit) state|launch fail[a-z ]+ requeued held)"
+)
+_FIRST_WORD = re.compile(r"\w+")
 # What a job waits for that is no turn in a line: somebody's release, a date, another job, its own siblings.
 _OUT_OF_LINE = (
     "JobHeld",
@@ -77,6 +87,7 @@ def _parse_job(name: bytes, rest: str) -> Job:
     state = job_state(raw_state)
     start_time, end_time = parse_time(started), parse_time(ends)
     waits = state.is_waiting
+    pod_uid = pod_uid_in(name.decode("latin-1").rstrip(" "))
     # A job that was cancelled in the queue has its end as its start, and no nodes.
     has_begun = not waits and not (state.is_over and nodes in ("", "(null)"))
     return Job(
@@ -86,8 +97,8 @@ def _parse_job(name: bytes, rest: str) -> Job:
         partitions=tuple(partitions.split(",")),
         state=state,
         raw_state=raw_state,
-        raw_reason="" if reason == "None" else reason,
-        pod_uid=pod_uid_in(name.decode("latin-1").rstrip(" ")),
+        raw_reason=_without_names(reason, is_of_pod=pod_uid is not None),
+        pod_uid=pod_uid,
         is_in_line=state is JobState.PENDING
         and not reason.replace(" ", "_").strip("()").startswith(_OUT_OF_LINE),
         tasks=count_tasks(job_id),
@@ -99,6 +110,17 @@ def _parse_job(name: bytes, rest: str) -> Job:
         time_left_seconds=None if waits or state.is_over else parse_duration(left),
         node_list="" if waits else nodes,
     )
+
+
+def _without_names(reason: str, *, is_of_pod: bool) -> str:
+    """Return a reason without names of people: SLURM puts some in brackets, administrators may write any."""
+    if reason == "None":
+        return ""
+    reason = _ASSOCIATION.sub("", reason)
+    if is_of_pod or _HARMLESS.fullmatch(reason):
+        return reason
+    match = _FIRST_WORD.match(reason)
+    return match.group() if match else ""
 
 
 def parse_exit_codes(output: bytes) -> dict[str, tuple[int, int]]:

@@ -6,7 +6,19 @@ import re
 from datetime import datetime, timezone
 
 _DURATION = re.compile(r"(?:(\d{1,6})-)?(?:(\d{1,9}):)?(\d{1,9}):(\d{1,2})(?:\.\d+)?")
-_NO_DURATION = {"", "N/A", "n/a", "UNLIMITED", "INFINITE", "infinite", "NOT_SET", "Partition_Limit", "NONE"}
+# squeue writes INVALID for less than nothing, a job beyond its limit, and for more than a year.
+_NO_DURATION = {
+    "",
+    "INVALID",
+    "N/A",
+    "n/a",
+    "UNLIMITED",
+    "INFINITE",
+    "infinite",
+    "NOT_SET",
+    "Partition_Limit",
+    "NONE",
+}
 _NO_TIME = {"", "N/A", "n/a", "NONE", "None", "Unknown", "(null)"}
 _TASKS = re.compile(r"\d+_\[([0-9,:-]+)(?:%\d+)?\]")
 _MAX_NODES = 10_000
@@ -26,9 +38,6 @@ def parse_duration(text: str) -> float | None:
     """
     if text in _NO_DURATION:
         return None
-    # squeue writes INVALID for a job beyond its limit: the rest would be negative.
-    if text == "INVALID":
-        return 0.0
     match = _DURATION.fullmatch(text)
     if not match:
         raise ValueError(f"not a duration: {text!r}")
