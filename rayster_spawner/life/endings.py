@@ -35,10 +35,8 @@ def end_of_job(job: SiteJob) -> tuple[EndCode, str]:
 
 
 def _failure(job: SiteJob) -> str:
-    if job.signal:
-        said = f"The job was ended by signal {job.signal}"
-    elif job.exit_code:
-        said = f"The job ended with exit status {job.exit_code}"
-    else:
-        said = "The job failed"
-    return f"{said}: {job.reason}" if job.reason else f"{said}."
+    if job.exit_code:
+        return f"The job ended with exit status {job.exit_code}."
+    if job.reason:
+        return job.reason
+    return f"The job was ended by signal {job.signal}." if job.signal else "The job failed."

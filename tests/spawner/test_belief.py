@@ -205,10 +205,10 @@ def test_of_two_jobs_of_one_pod(said, job_id, state):
 FAILURES = {
     "exit status": ({"exit_code": 3}, "The job ended with exit status 3.", 3),
     "signal": ({"signal": 9, "exit_code": 0}, "The job was ended by signal 9.", 137),
-    "reason": (
-        {"exit_code": 1, "reason": "No space left."},
-        "The job ended with exit status 1: No space left.",
-        1,
+    "site's own words": (
+        {"signal": 53, "reason": "The job could not be launched on its node."},
+        "The job could not be launched on its node.",
+        181,
     ),
     "nothing": ({}, "The job failed.", 1),
 }
