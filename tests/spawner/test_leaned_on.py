@@ -231,6 +231,7 @@ def test_hub_waits_for_what_start_returns_and_kubespawner_returns_a_task():
 
 def test_row_of_a_server_has_what_limits_count_and_is_written_before_options_are_taken():
     assert {"id", "user_id", "server_id", "state"} <= set(orm.Spawner.__table__.columns.keys())
+    assert "json.dumps(value" in source(orm.JSONDict.process_bind_param), "the state is JSON text"
     text = source(user.User.spawn)
     assert text.index("spawner.server = server = Server(") < text.index("spawner._run_apply_user_options(")
 

@@ -1,10 +1,12 @@
 """How many servers of a profile there may be: by tables, and on a real hub for requests that come at the same time."""
 
+import json
 import threading
 
 import pytest
 
-from rayster_spawner.life.limits import Accepted, limit_note, refusal
+from rayster_spawner.life.limits import Accepted, limit_note, profile_in, refusal
+from rayster_spawner.life.spawn_mark import SpawnMark
 from rayster_spawner.profile_files import validate_profiles
 
 from .conftest import profiles_data
@@ -84,6 +86,25 @@ NOTES = {
 @pytest.mark.parametrize(("limits", "there", "note"), NOTES.values(), ids=NOTES)
 def test_note_of_the_form(limits, there, note):
     assert limit_note(profile(**limits), there, ADA) == note
+
+
+STATES = {
+    "accepted": (SpawnMark(1.0, 2.0, {"profile": "padova"}).as_state(), "padova"),
+    "no mark": (None, None),
+    "mark of another kind": ([], None),
+    "no options": ({"options": None}, None),
+    "no name": ({"options": {"profile": 7}}, None),
+}
+
+
+@pytest.mark.parametrize(("mark", "name"), STATES.values(), ids=STATES)
+def test_profile_in_a_saved_state(mark, name):
+    assert profile_in(json.dumps({"pod_name": "p", "spawn": mark})) == name
+
+
+@pytest.mark.parametrize("text", [None, "", "null", "[]", "{}", "{"])
+def test_state_without_a_spawn_has_no_profile(text):
+    assert profile_in(text) is None
 
 
 # On a real hub
