@@ -20,8 +20,7 @@ from .streams import EventHandler, Streams
 
 # An agent may cancel what is not in the answer, so an answer that could be old is none.
 LIVE_PODS_SECONDS = 60
-# Many jobs queue for hours; nobody needs the pages' keepalives in the log.
-_TITLES = {400: "bad-request", 401: "unauthorized", 403: "forbidden", 404: "not-found", 405: "wrong-method"}
+_CODES = {400: "bad-request", 401: "unauthorized", 403: "forbidden", 404: "not-found", 405: "wrong-method"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Handler(EventHandler):
         """Write an error as JSON."""
         error = details.get("exc_info", (None, None, None))[1]
         said = error.log_message if isinstance(error, web.HTTPError) and error.log_message else self._reason
-        code = _TITLES.get(status_code, "error")
+        code = _CODES.get(status_code, "error")
         if status_code == 401:
             self.set_header("WWW-Authenticate", 'Bearer realm="rayster"')
         self.finish({"error": {"code": code, "message": said}})
@@ -237,6 +236,6 @@ def make_app(parts: Parts) -> web.Application:
 
 
 def _log(handler: web.RequestHandler, log: Logger) -> None:
-    """Log failures only, and never a header: they hold tickets and tokens."""
-    if handler.get_status() >= 500:
+    """Log failures only (503 is an answer), and never a header: they hold tickets and tokens."""
+    if handler.get_status() >= 500 and handler.get_status() != 503:
         log.warning("%s %s: HTTP %s", handler.request.method, handler.request.path, handler.get_status())

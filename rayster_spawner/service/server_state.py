@@ -1,5 +1,7 @@
 """What to tell of a server: its pod as the cluster has it, put right by what its site says of its job. Pure."""
 
+import contextlib
+import math
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -73,12 +75,12 @@ def _tell_nothing(seen_none_seconds: float) -> Told:
 
 
 def _requested_at(pod: Pod, now: float) -> float:
-    try:
-        return float(pod["metadata"]["annotations"][REQUESTED_AT])
-    except (KeyError, ValueError):
-        pass
-    try:
-        created = pod["metadata"]["creationTimestamp"].replace("Z", "+00:00")
-        return datetime.fromisoformat(created).timestamp()
-    except (KeyError, ValueError):
-        return now
+    """Return when the pod's server was asked for: by the spawner's word, else when the pod was made."""
+    metadata = pod["metadata"]
+    with contextlib.suppress(KeyError, ValueError):
+        said = float(metadata["annotations"][REQUESTED_AT])
+        if math.isfinite(said):
+            return said
+    with contextlib.suppress(KeyError, ValueError):
+        return datetime.fromisoformat(metadata["creationTimestamp"].replace("Z", "+00:00")).timestamp()
+    return now

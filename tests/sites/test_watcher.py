@@ -488,3 +488,66 @@ async def test_a_spawner_without_a_cluster_has_no_sites():
     from rayster_spawner.sites import hub_sites
 
     assert hub_sites(SimpleNamespace(log=LOG)) is None
+
+
+# Certificates
+
+
+@pytest.fixture
+async def agent_over_tls(tmp_path: Path):
+    """An agent behind a certificate of its own authority; its URL and the authority's file."""
+    import ssl
+
+    from aiohttp import web
+
+    from rayster_testbed.certificates import server_certificate
+
+    made = server_certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(made.certificate, made.key)
+    app = web.Application()
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(site_answer() if request.path == "/v1/site" else jobs_answer())
+
+    app.router.add_get("/v1/{what}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    yield f"https://127.0.0.1:{runner.addresses[0][1]}", made.authority
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    "trusted,state",
+    [(True, SiteState.AVAILABLE), (False, SiteState.UNKNOWN)],
+    ids=["its-authority", "the-systems"],
+)
+async def test_an_agents_certificate_must_come_from_whom_the_profiles_name(
+    agent_over_tls, monkeypatch, trusted, state
+):
+    # given
+    url, authority = agent_over_tls
+    monkeypatch.setenv("PADOVA_TOKEN", TOKEN)
+    agent = {"url": url, "token_env": "PADOVA_TOKEN", **({"ca_file": str(authority)} if trusted else {})}
+    sites = make_sites(profile_set(sites={"padova": {"agent": agent}}))
+    # when
+    await look(sites)
+    # then
+    assert padova(sites).state is state
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"], ids=["missing", "garbage"])
+async def test_certificates_that_cannot_be_read_stop_nothing(agent, monkeypatch, tmp_path, content, caplog):
+    # given
+    monkeypatch.setenv("PADOVA_TOKEN", TOKEN)
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    known = {"url": agent.url, "token_env": "PADOVA_TOKEN", "ca_file": str(file)}
+    sites = make_sites(profile_set(sites={"padova": {"agent": known}}))
+    # when
+    await look(sites)
+    # then
+    assert padova(sites).state is SiteState.UNKNOWN
+    assert "cannot be asked" in caplog.text
