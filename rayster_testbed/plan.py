@@ -223,7 +223,8 @@ def _service(layout: Layout, addresses: Addresses) -> PartPlan:
             "JUPYTERHUB_API_URL": f"http://127.0.0.1:{addresses.hub}/hub/api",
             "JUPYTERHUB_API_TOKEN": layout.secret(_SERVICE_TOKEN),
         },
-        needs=(MANIFESTS,),
+        # Else the first who looks at the form sees sites that were not there yet when the service looked.
+        needs=(MANIFESTS, *(site.name for site in SITES)),
         is_ready=answers_ok(f"http://127.0.0.1:{addresses.service}{SERVICE_PREFIX}healthz"),
     )
 

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from bs4 import BeautifulSoup
 
+from rayster_testbed.leftovers import processes_of
 from rayster_testbed.plan import agent_of
 from rayster_testbed.testbed import Testbed
 
@@ -144,9 +145,17 @@ def test_form_says_what_was_heard_last_while_an_agent_is_away(ada):
     assert form(ada)["padova-slurm"][0] == "available"
 
 
+def kill_controller(testbed: Testbed) -> None:
+    """Kill what would start it again, and then itself."""
+    testbed.parts["slurm"].kill(signal.SIGKILL)
+    for process in processes_of(testbed.layout.root):
+        if "slurmctld" in process.command:
+            process.send(signal.SIGKILL)
+
+
 def test_controller_that_is_down_makes_the_site_unknown(ada):
     wait_for(lambda: is_said(ada, {"padova-slurm": "available"}), "the agent is heard", 30)
-    ada.testbed.parts["slurm"].kill(signal.SIGKILL)
+    kill_controller(ada.testbed)
     assert_form_opens_at_once(ada, 3)
     wait_for(lambda: is_said(ada, {"padova-slurm": "unknown"}), "the site is not known any more", 60)
     kill_and_start(ada.testbed, "slurm")

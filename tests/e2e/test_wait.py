@@ -45,7 +45,7 @@ def test_place_in_a_full_queue_is_shown_and_outlives_hub_api_server_service_and_
     first = fill(ada.testbed)
     job = queue_at_padova(ada)
     expect(shown(ada, "state")).to_contain_text("Queued at padova", timeout=30_000)
-    expect(shown(ada, "job")).to_contain_text(job, timeout=30_000)
+    expect(shown(ada, "job-id")).to_contain_text(job, timeout=30_000)
     expect(shown(ada, "position")).to_contain_text("2", timeout=30_000)
     expect(shown(ada, "expected")).to_be_visible(timeout=30_000)
     expect(shown(ada, "expected-in")).to_have_text(HOUR_FROM_NOW, timeout=30_000)
@@ -62,7 +62,7 @@ def test_place_in_a_full_queue_is_shown_and_outlives_hub_api_server_service_and_
         assert list(server_jobs(ada.testbed)) == [job], part
     ada.page.reload()
     expect(shown(ada, "position")).to_be_visible(timeout=60_000)
-    expect(shown(ada, "job")).to_contain_text(job)
+    expect(shown(ada, "job-id")).to_contain_text(job)
 
     ada.testbed.slurm("scancel", full_padova[0])
     ada.wait_for_lab()
@@ -103,7 +103,7 @@ def test_second_tab_and_a_reload_show_the_same_place(ada, full_padova):
     second.goto(f"{ada.testbed.hub_url}/hub/spawn-pending/ada")
     ada.page.reload()
     for page in (ada.page, second):
-        expect(page.locator("[data-job]")).to_contain_text(job, timeout=30_000)
+        expect(page.locator("[data-job-id]")).to_contain_text(job, timeout=30_000)
         expect(page.locator("[data-position]")).to_be_visible(timeout=30_000)
     second.close()
     assert len(jobs(ada.testbed, "padova", "PD")) == 1
