@@ -16,6 +16,7 @@ POOL = "pool"
 _Seconds = Annotated[int, Field(ge=0, le=10**11)]
 _Count = Annotated[int, Field(ge=0, le=10**9)]
 _EXECUTABLE_END = re.compile(r"-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.sh$")
+_BY_WHOM = re.compile(r"\s*\(by user [^)]*\)")
 # https://htcondor.readthedocs.io, JobStatus
 _STATES = {
     1: (JobState.PENDING, "Idle"),
@@ -98,6 +99,7 @@ def job_of(ad: JobAd) -> Job:
     state, raw_state = _STATES.get(ad.JobStatus, (JobState.UNKNOWN, str(ad.JobStatus)))
     if state is JobState.COMPLETED and (ad.ExitBySignal or ad.ExitCode):
         state = JobState.FAILED
+    pod_uid = _pod_uid(ad)
     has_begun = ad.JobStatus in (2, 4, 6, 7) or (state.is_over and bool(ad.LastRemoteHost))
     host = ad.RemoteHost or (ad.LastRemoteHost if state.is_over else "")
     # One queue for all owners, who take turns by their share: nobody has a place in it.
@@ -108,8 +110,8 @@ def job_of(ad: JobAd) -> Job:
         partitions=(POOL,),
         state=state,
         raw_state=raw_state,
-        raw_reason=ad.HoldReason if ad.JobStatus == 5 else ad.RemoveReason if ad.JobStatus == 3 else "",
-        pod_uid=_pod_uid(ad),
+        raw_reason=_reason(ad) if pod_uid else "",
+        pod_uid=pod_uid,
         is_in_line=False,
         priority=float(ad.JobPrio),
         submitted_at=float(ad.QDate),
@@ -119,6 +121,11 @@ def job_of(ad: JobAd) -> Job:
         exit_code=ad.ExitCode if state.is_over else None,
         signal=ad.ExitSignal if state.is_over and ad.ExitBySignal else None,
     )
+
+
+def _reason(ad: JobAd) -> str:
+    """Return the batch system's sentence, without who removed the job."""
+    return _BY_WHOM.sub("", {5: ad.HoldReason, 3: ad.RemoveReason}.get(ad.JobStatus, ""))
 
 
 def _pod_uid(ad: JobAd) -> str | None:

@@ -134,7 +134,7 @@ def reason_text(state: JobState, raw_state: str, raw_reason: str) -> str:
         text = _ENDED_WORDS.get(raw_state, _ENDED[state])
         if state is JobState.FAILED and raw_reason == "JobLaunchFailure":
             return "The job could not be launched on its node."
-        if state is JobState.FAILED and raw_reason == "RaisedSignal":
+        if state is JobState.FAILED and raw_reason.startswith("RaisedSignal"):
             return "The job was ended by a signal."
         return text
     if state is not JobState.PENDING:
