@@ -229,6 +229,8 @@ class Sites:
             self._fail(name, memory.site, error, "queue")
             return
         memory.site.hear(answer, answer.age_seconds, self._clock())
+        named = f"The agent of site {name} says that it is the one of {answer.site}"
+        self._complain(f"name of {name}", named if answer.site not in ("", name) else "")
         words = f"{answer.error.command}: {answer.error.message}" if answer.error is not None else ""
         self._complain(
             f"queue of {name}",

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 import requests
 import yaml
+from typer.testing import CliRunner
 
+from rayster_spawner.service.__main__ import app
 from rayster_spawner.service.settings import Settings, address_from_hub
 
 from .conftest import SERVICE_TOKEN, Cluster, profiles_data, ticket, wait_until
@@ -120,14 +122,19 @@ BAD = [
 
 
 @pytest.mark.parametrize("arguments,environment,said", [row[1:] for row in BAD], ids=[row[0] for row in BAD])
-def test_a_wrong_setting_is_said_and_nothing_starts(run, arguments, environment, said):
+def test_a_wrong_setting_is_said_and_nothing_starts(profiles_file, arguments, environment, said):
+    # given
+    known = {
+        "RAYSTER_PROFILES_FILE": str(profiles_file),
+        "JUPYTERHUB_API_TOKEN": SERVICE_TOKEN,
+        **environment,
+    }
     # when
-    process = run(*arguments, **environment)
-    _, errors = process.communicate(timeout=60)
+    result = CliRunner().invoke(app, arguments, env=known)
     # then
-    assert process.returncode == 1
-    assert said in errors and "Traceback" not in errors
-    assert SERVICE_TOKEN not in errors
+    assert result.exit_code == 1
+    assert said in result.output and "Traceback" not in result.output
+    assert SERVICE_TOKEN not in result.output
 
 
 def test_the_token_is_in_no_text_of_the_settings():

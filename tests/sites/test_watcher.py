@@ -201,6 +201,15 @@ async def test_a_lasting_fault_is_logged_once(agent, with_agent, caplog):
     assert caplog.text.count("nodes cannot be listed") == 1
 
 
+async def test_another_sites_agent_is_noticed(agent, with_agent, caplog):
+    # given
+    agent.answers["/v1/site"] = site_answer(site="bari")
+    # when
+    await look(make_sites(with_agent(agent.url)))
+    # then
+    assert "The agent of site padova says that it is the one of bari" in caplog.text
+
+
 async def test_a_slow_site_does_not_hold_up_another(agent, tmp_path):
     # given
     slow = FakeAgent()
