@@ -304,7 +304,7 @@ class Hub:
         command = [sys.executable, "-m", "jupyterhub", "-f", str(HERE / "tested_hub_config.py")]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, cwd=self.folder, stdout=log, stderr=log)
-        wait_until(self._is_up, 40)
+        wait_until(self._is_up, 90)
         return self
 
     def _is_up(self) -> bool:
