@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from .profiles import Agent
 from .text import shown
 
-MAX_ANSWER_BYTES = 64 * 2**20
+MAX_ANSWER_BYTES = 32 * 2**20
 MAX_TOKEN_CHARACTERS = 4096
 
 _Stamp = tuple[int, int, int]

@@ -560,3 +560,47 @@ async def test_certificates_that_cannot_be_read_stop_nothing(agent, monkeypatch,
     # then
     assert padova(sites).state is SiteState.UNKNOWN
     assert "cannot be asked" in caplog.text
+
+
+# The API server's answers
+
+
+class NodesAnswer:
+    """An answer of the API server."""
+
+    def __init__(self, status: int, body: bytes = b""):
+        self.status, self._body = status, body
+
+    async def read(self) -> bytes:
+        return self._body
+
+    def release(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "answer,cloud",
+    [
+        (NodesAnswer(200, json.dumps({"items": UP}).encode()), SiteState.AVAILABLE),
+        (NodesAnswer(403), SiteState.AVAILABLE),
+        (NodesAnswer(500), SiteState.UNKNOWN),
+        (NodesAnswer(200, b"<html>"), SiteState.UNKNOWN),
+        (NodesAnswer(200, b"{}"), SiteState.UNKNOWN),
+    ],
+    ids=["nodes", "refused", "error", "garbage", "no-list"],
+)
+async def test_whatever_the_api_server_answers_about_nodes_is_borne(answer, cloud):
+    # given
+    from types import SimpleNamespace
+
+    from rayster_spawner.sites.hub import list_nodes
+
+    async def list_node(**query: Any) -> NodesAnswer:
+        return answer
+
+    api = SimpleNamespace(list_node=list_node)
+    sites = Sites(lambda: profile_set(), lambda: list_nodes(api), LOG)
+    # when
+    await look(sites)
+    # then
+    assert sites.status(profile_set().get("cloud")).state is cloud
