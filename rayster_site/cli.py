@@ -162,7 +162,9 @@ def look_command(
     """Look at the batch system once, print the partitions as JSON; exit with 1 when that fails."""
     from rayster_site.agent import look_once
     from rayster_site.commands import CommandError
+    from rayster_site.logs import set_up_logs
 
+    set_up_logs()
     try:
         text = asyncio.run(look_once(scheduler, command_dir, command_timeout_seconds))
     except (CommandError, SettingsError) as error:

@@ -87,8 +87,7 @@ class _Handler(RequestHandler):
 
     def prepare(self) -> None:
         if self.needs_token and not self._has_token():
-            self.set_header("WWW-Authenticate", 'Bearer realm="rayster-site"')
-            raise HTTPError(401, reason="Unauthorized", log_message="no token or a wrong one")
+            raise HTTPError(401)
 
     def _has_token(self) -> bool:
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
@@ -117,6 +116,10 @@ class _Handler(RequestHandler):
         code, message = _ERRORS.get(status_code, (None, None))
         if isinstance(error, ApiError):
             code, message = error.code, error.message
+        if status_code == 401:
+            self.set_header("WWW-Authenticate", 'Bearer realm="rayster-site"')
+        if status_code == 405:
+            self.set_header("Allow", "GET, HEAD")
         status = HTTPStatus(status_code)
         self.finish(
             json.dumps(
@@ -169,7 +172,7 @@ class HealthHandler(_GetHandler):
     needs_token = False
 
     async def answer(self) -> None:
-        self.write({"status": "ok", "version": agent_version()})
+        self.write(json.dumps({"status": "ok", "version": agent_version()}))
 
 
 class OpenApiHandler(_GetHandler):
