@@ -53,11 +53,6 @@ class Belief(NamedTuple):
     heard_seconds_ago: int | None = None
     note: str = ""
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the server has ended, as far as anybody but the server itself can tell."""
-        return self.view.is_over
-
 
 def believe(view: PodView, heard: Sequence[HeardJob], job_id: str | None = None) -> Belief:
     """Return what to believe of a server.

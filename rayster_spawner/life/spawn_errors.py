@@ -53,7 +53,7 @@ def end_of_spawn(error: BaseException) -> tuple[EndCode, str] | None:
         return None
     said = getattr(error, "jupyterhub_message", "")
     if not said and isinstance(error, (TimeoutError, asyncio.TimeoutError)):
-        said = "The server did not answer in time."
+        said = "The server was not up in time."
     return getattr(error, "end", EndCode.START_FAILED), said or "The server could not be started."
 
 

@@ -51,7 +51,12 @@ def ids(case):
 @pytest.mark.parametrize(("pod", "job"), list(itertools.product(PODS, ALIVE)), ids=ids)
 def test_job_that_lives_means_alive_whatever_the_pod_says(pod, job):
     belief = believe(PODS[pod], [heard(job)])
-    assert (belief.view.state, belief.is_over, belief.end, belief.told) == (ALIVE[job], False, None, True)
+    assert (belief.view.state, belief.view.is_over, belief.end, belief.told) == (
+        ALIVE[job],
+        False,
+        None,
+        True,
+    )
     assert belief.view.exit_code is None and belief.view.end is None
 
 
@@ -59,7 +64,7 @@ def test_job_that_lives_means_alive_whatever_the_pod_says(pod, job):
 def test_job_that_is_over_means_over_with_its_reason_whatever_the_pod_says(pod, job):
     end, state, why = OVER[job]
     belief = believe(PODS[pod], [heard(job)])
-    assert belief.is_over and belief.told
+    assert belief.view.is_over and belief.told
     assert (belief.end, belief.view.end, belief.view.state, belief.view.reason) == (end, end, state, why)
     assert belief.view.exit_code == (0 if job is JobState.COMPLETED else 1)
 

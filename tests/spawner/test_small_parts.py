@@ -1,14 +1,16 @@
 """Addresses, marks, progress reports and counts: the pure parts, by tables."""
 
+import asyncio
 import json
 
 import pytest
 
 from rayster_spawner.life.belief import Belief
+from rayster_spawner.life.endings import EndCode
 from rayster_spawner.life.pod_address import FIRST_PORT, LAST_PORT, choose_port, notebook_port, pod_host
 from rayster_spawner.life.pod_status import PodView, State
 from rayster_spawner.life.progress import duration, make_report, new_events, ordinal, repeat_seconds
-from rayster_spawner.life.spawn_errors import is_counted, options_refused, spawn_failed
+from rayster_spawner.life.spawn_errors import end_of_spawn, is_counted, options_refused, spawn_failed
 from rayster_spawner.life.spawn_mark import SpawnMark, read_mark
 from rayster_spawner.options import FieldError, OptionsError
 
@@ -249,6 +251,25 @@ def test_what_the_hub_counts(error, hub, counted, request):
     if "site's failure" in request.node.name and jupyterhub.version_info[0] < 6:
         counted = True  # there is no SpawnException yet
     assert is_counted(error, hub) is counted
+
+
+LOST = spawn_failed("Lost.", reason="r", counted=False, end=EndCode.NODE_FAILED)
+ENDS = {
+    "refused": (REFUSED, None),
+    "failed": (spawn_failed("Why.", reason="r", counted=True), (EndCode.START_FAILED, "Why.")),
+    "known better": (LOST, (EndCode.NODE_FAILED, "Lost.")),
+    "the hub's own timeout": (TimeoutError("x"), (EndCode.START_FAILED, "The server was not up in time.")),
+    "asyncio's timeout": (
+        asyncio.TimeoutError(),
+        (EndCode.START_FAILED, "The server was not up in time."),
+    ),
+    "anything else": (RuntimeError("secret"), (EndCode.START_FAILED, "The server could not be started.")),
+}
+
+
+@pytest.mark.parametrize(("error", "end"), ENDS.values(), ids=ENDS)
+def test_end_of_a_spawn_that_failed(error, end):
+    assert end_of_spawn(error) == end
 
 
 def test_message_for_pages_is_escaped_and_for_the_api_is_not():
