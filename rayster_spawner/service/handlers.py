@@ -125,9 +125,15 @@ class SiteStates(Handler):
         profiles = self.parts.profiles()
         known = [profile for name in names if (profile := profiles.get(name)) is not None]
         statuses = self.parts.sites.statuses(known)
-        # Its age alone is no news.
-        key = {name: status._replace(age_seconds=None) for name, status in statuses.items()}
+        key = {
+            name: status._replace(age_seconds=_old(status.age_seconds)) for name, status in statuses.items()
+        }
         return key, {"profiles": {name: status.as_json() for name, status in statuses.items()}}
+
+
+def _old(age_seconds: int | None) -> int | None:
+    """Return what of an age is news: none while it is that of every look, then each half minute."""
+    return None if age_seconds is None or age_seconds < 60 else age_seconds // 30
 
 
 class SiteStream(SiteStates):

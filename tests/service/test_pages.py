@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
+from rayster_spawner.service.handlers import _old
 from rayster_spawner.service.openapi import openapi
 
 from .conftest import BASE, profiles_data, ticket
@@ -165,6 +166,14 @@ async def test_a_stream_of_sites_speaks_at_once_and_then_shows_that_it_is_there(
         assert stream.answer.content_type == "text/event-stream"
         assert (await stream.next())[0] == "sites"
         assert (await stream.until_comment()) == ": nothing new"
+
+
+@pytest.mark.parametrize(
+    "age_seconds,later_seconds,is_news",
+    [(3, 13, False), (50, 59, False), (59, 60, True), (61, 89, False), (89, 91, True), (None, None, False)],
+)
+def test_an_age_is_news_when_it_is_one_to_show(age_seconds, later_seconds, is_news):
+    assert (_old(age_seconds) != _old(later_seconds)) is is_news
 
 
 async def test_profiles_that_change_are_taken_without_a_restart(service, settings, agent, tmp_path):
