@@ -238,6 +238,9 @@ def test_nonsense_changes_nothing_and_the_next_good_event_counts(visit, stage, t
     said(page, "Available")
     for text in NONSENSE:
         stage.write("live-nonsense.sites", {"raw": text})
+    tell("live-nonsense", cloud=BUSY)
+    said(page, "Busy", card="[data-option=cloud] [data-site]")
+    assert page.inner_text(f"{CARD} [data-site-text]") == "Available"
     evil = "<img src=x onerror=alert(1)>"
     tell("live-nonsense", padova_slurm=BUSY | {"text": evil, "detail": evil, "age_seconds": "old"})
 
