@@ -117,12 +117,13 @@ class Sites:
 
         Times that count down are as of now.
         """
-        memory = self._agents.get(site)
-        if memory is None or memory.jobs.answer is None or memory.jobs.age_seconds(self._clock()) is None:
+        memory, now = self._agents.get(site), self._clock()
+        if memory is None or (said := memory.jobs).answer is None:
             return []
-        said, now = memory.jobs, self._clock()
-        age_seconds = said.age_seconds(now) or 0.0
-        is_fresh = memory.jobs.answer.error is None and age_seconds < FRESH_SECONDS
+        age_seconds = said.age_seconds(now)
+        if age_seconds is None:  # the agent has never seen its batch system
+            return []
+        is_fresh = said.answer.error is None and age_seconds < FRESH_SECONDS
         return [
             HeardJob(_as_of_now(job, said.since_heard_seconds(now)), age_seconds, is_fresh)
             for job in memory.by_pod.get(pod_uid, ())
@@ -152,10 +153,12 @@ class Sites:
 
     def _profiles(self) -> ProfileSet | None:
         try:
-            return self.get_profiles()
+            profiles = self.get_profiles()
         except Exception as error:
             self._complain("profiles", f"The profiles cannot be read: {error}")
             return None
+        self._complain("profiles", "")
+        return profiles
 
     # Looking
 
