@@ -159,7 +159,8 @@ def render_pre_exec(admin_text: str, home: str | None) -> str:
     """Return the lines that run in a SLURM job before the container: RaySTER's, then the admin's text verbatim.
 
     ``APPTAINERENV_X`` (Apptainer) and ``SINGULARITYENV_X`` (SingularityCE) reach a container that is started with a
-    clean environment. `--env` would not do: it splits values at commas, and node lists have some. ``home`` is made,
+    clean environment. `--env` would not do: it splits values at commas, and node lists have some. Older versions of
+    SLURM (22.05) do not tell a job when it started; these lines are the first thing that it does. ``home`` is made,
     because all jobs of a site run as one account and nobody else makes a directory for a new user.
 
     The text has lines of its own: the virtual kubelet puts a script in front of it that need not end one, and some
@@ -167,6 +168,7 @@ def render_pre_exec(admin_text: str, home: str | None) -> str:
     """
     lines = [
         "",
+        ': "${SLURM_JOB_START_TIME:=$(date +%s)}"',
         f"for name in {' '.join(JOB_ENVIRONMENT)}; do",
         '  if [ -n "${!name:-}" ]; then export "APPTAINERENV_$name=${!name}" "SINGULARITYENV_$name=${!name}"; fi',
         "done",

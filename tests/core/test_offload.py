@@ -4,6 +4,7 @@ import copy
 import os
 import shlex
 import subprocess
+import time
 
 import pytest
 
@@ -165,6 +166,18 @@ def run_in_bash(script, **environment):
     return subprocess.run(
         ["bash", "-c", script], capture_output=True, text=True, timeout=30, env={"PATH": os.environ["PATH"], **environment}
     ).stdout.splitlines()  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "is_told"),
+    [({"SLURM_JOB_START_TIME": "1764000000"}, True), ({}, False)],
+    ids=["SLURM tells", "SLURM 22.05"],
+)
+def test_job_knows_when_it_started(given, is_told):
+    script = interlink.render_pre_exec("", None) + 'echo "$APPTAINERENV_SLURM_JOB_START_TIME"'
+    before = int(time.time())
+    started_at = int(run_in_bash(script, **given)[-1])
+    assert started_at == 1764000000 if is_told else before <= started_at <= time.time()
 
 
 JOB_SCRIPT = 'echo job "$APPTAINERENV_SLURM_JOB_NODELIST"'
