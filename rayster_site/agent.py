@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -81,7 +82,7 @@ def job_owners(settings: Settings, scheduler: Scheduler) -> frozenset[str] | Non
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT.
+    """Serve until SIGTERM or SIGINT; on SIGHUP, read the token and the certificate again.
 
     Raises:
         SettingsError: a setting is wrong, or the address cannot be had.
@@ -113,7 +114,8 @@ async def serve(settings: Settings) -> None:
             grace_seconds=settings.orphan_grace_seconds,
             cancels=settings.cancel_orphans,
         )
-    server = make_server(make_app(Agent(settings.site, token, collector, told, orphans)), tls)
+    agent = Agent(settings.site, token, collector, told, orphans)
+    server = make_server(make_app(agent), tls)
     try:
         server.listen(settings.port, settings.host)
     except OSError as error:
@@ -121,6 +123,7 @@ async def serve(settings: Settings) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _read_again, settings, agent, pods, tls)
     collector.start()
     if orphans is not None:
         orphans.start()
@@ -140,3 +143,21 @@ async def serve(settings: Settings) -> None:
             await asyncio.wait_for(server.close_all_connections(), _DRAIN_SECONDS)
         except asyncio.TimeoutError:
             log.warning("connections did not close in time")
+
+
+def _read_again(
+    settings: Settings, agent: Agent, pods: LivePodsClient | None, tls: ssl.SSLContext | None
+) -> None:
+    """Take a new token and a new certificate into use; keep the old ones when they are not usable."""
+    try:
+        token = read_token(settings.token_file)
+        if tls and settings.tls_cert and settings.tls_key:
+            # For connections from now on.
+            tls.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except (SettingsError, OSError) as error:
+        log.error("token and certificate stay the old ones", error=str(error))
+        return
+    agent.token = token
+    if pods is not None:
+        pods.token = token
+    log.info("token and certificate read again")

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _READ_BYTES = 1 << 16
+_END_SECONDS = 5
 _MAX_ERROR_BYTES = 1 << 16
 _MAX_MESSAGE_CHARS = 900
 # These change what the commands print or ask; SLURM_CONF and the like say where the batch system is and stay.
@@ -116,6 +117,8 @@ class CommandRunner:
             await process.wait()
         finally:
             stderr.cancel()
+            with suppress(asyncio.CancelledError):
+                await stderr
         return b"".join(chunks), errors
 
 
@@ -131,4 +134,13 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+    # asyncio notices the end of a process only when its pipes have been read to their end.
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(_discard(process), _END_SECONDS)
+
+
+async def _discard(process: asyncio.subprocess.Process) -> None:
+    for stream in (process.stdout, process.stderr):
+        while stream is not None and await stream.read(_READ_BYTES):
+            pass
+    await process.wait()

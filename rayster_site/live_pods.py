@@ -58,7 +58,7 @@ class LivePodsClient:
     ):
         self._url = service_url.rstrip("/") + "/api/live-pods"
         self._site = site
-        self._token = token
+        self.token = token
         self._ca_file = ca_file
         self._clock = clock
         self._client = AsyncHTTPClient(force_instance=True, max_body_size=_MAX_BYTES)
@@ -77,7 +77,7 @@ class LivePodsClient:
         try:
             response = await self._client.fetch(
                 self._url,
-                headers={"Authorization": f"Bearer {self._token}", "Accept": "application/json"},
+                headers={"Authorization": f"Bearer {self.token}", "Accept": "application/json"},
                 connect_timeout=_TIMEOUT_SECONDS / 2,
                 request_timeout=_TIMEOUT_SECONDS,
                 # The token is for the service alone, not for where somebody sends us.

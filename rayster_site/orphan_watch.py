@@ -15,7 +15,7 @@ from rayster_site.collector import Collector
 from rayster_site.commands import CommandError
 from rayster_site.facts import Job
 from rayster_site.live_pods import LivePodsError
-from rayster_site.orphans import AnswerJudge, LivePods, OrphanTracker, find_orphans
+from rayster_site.orphans import AnswerJudge, LivePods, OrphanKind, OrphanTracker, find_orphans
 from rayster_site.state_file import StateFile
 
 log = structlog.get_logger(__name__)
@@ -124,7 +124,9 @@ class OrphanWatch:
         self.tracker.look(find_orphans(jobs, live, self._seen_live.keys(), self._wall_clock()), clock)
         for key in self.tracker.tracked.keys() - known:
             finding = self.tracker.tracked[key].finding
-            log.warning(
+            # Another site's agent on the same batch system may well know the pod.
+            tell = log.info if finding.kind is OrphanKind.POD_NEVER_SEEN else log.warning
+            tell(
                 "orphan",
                 job=finding.job.id,
                 pod=finding.job.pod_uid,

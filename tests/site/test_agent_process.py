@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from rayster_testbed.certificates import server_certificate
 from rayster_testbed.slurm.programs import missing
 
 QUEUES = [pytest.param("batch_queue", id="built-in")]
@@ -351,14 +352,38 @@ def test_the_token_is_in_no_log(quiet_commands: Path, tmp_path: Path, site_helpe
     assert site_helpers.TOKEN not in (tmp_path / "agent.log").read_text()
 
 
-def test_tls(quiet_commands: Path, tmp_path: Path, site_helpers: Any) -> None:
-    make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
-    argv = [*make.split(), "-keyout", "key.pem", "-out", "cert.pem"]
-    subprocess.run(argv, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+def test_a_new_token_is_taken_on_sighup(quiet_commands: Path, tmp_path: Path, site_helpers: Any) -> None:
     port = site_helpers.free_port()
     site = Site(quiet_commands, tmp_path, port, site_helpers.TOKEN, site_helpers.wait_until)
-    context = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
-    options = ("--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem"))
+    with site_helpers.agent_process(tmp_path, port, "--command-dir", str(quiet_commands)) as process:
+        site.wait_ready()
+        (tmp_path / "token").write_text("a-new-token-of-the-site-5678")
+        site.token = "a-new-token-of-the-site-5678"
+
+        process.send_signal(signal.SIGHUP)
+
+        def answers() -> bool:
+            try:
+                return bool(site.get("/v1/site"))
+            except urllib.error.HTTPError as error:
+                assert error.code == 401
+                return False
+
+        site.wait_until(answers, what="new token")
+        (tmp_path / "token").write_text("")
+        process.send_signal(signal.SIGHUP)
+        site.wait_until(
+            lambda: "stay the old" in (tmp_path / "agent.log").read_text(), what="refusal in the log"
+        )
+        assert site.get("/v1/site")["site"] == "padova"
+
+
+def test_tls(quiet_commands: Path, tmp_path: Path, site_helpers: Any) -> None:
+    files = server_certificate(tmp_path / "tls")
+    port = site_helpers.free_port()
+    site = Site(quiet_commands, tmp_path, port, site_helpers.TOKEN, site_helpers.wait_until)
+    context = ssl.create_default_context(cafile=str(files.authority))
+    options = ("--tls-cert", str(files.certificate), "--tls-key", str(files.key))
     with site_helpers.agent_process(tmp_path, port, "--command-dir", str(quiet_commands), *options):
 
         def answer() -> Any:

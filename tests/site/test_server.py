@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gzip
 import json
 import time
@@ -421,3 +423,26 @@ async def test_a_request_is_cheap_with_ten_thousand_jobs(http: Any, site_helpers
 
     # Measured: 3 ms. The bound is for slow machines that do other things, too.
     assert seconds < 0.1
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"GET /v1/site HTTP/1.1\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", id="long header"),
+        pytest.param(b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n", id="long path"),
+        pytest.param(b"GET /v1/site HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", id="long body"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01" * 100 + b"\r\n\r\n", id="TLS on a plain port"),
+    ],
+)
+async def test_what_a_stranger_sends_is_bounded(http: Any, sent: bytes) -> None:
+    one = http()
+    await one.collector.collect()
+    reader, writer = await asyncio.open_connection("127.0.0.1", one.port)
+    with contextlib.suppress(ConnectionError):
+        writer.write(sent)
+        await writer.drain()
+        answer = await asyncio.wait_for(reader.read(), 30)
+        assert b" 200 " not in answer
+    writer.close()
+
+    assert (await one.get("/healthz")).code == 200

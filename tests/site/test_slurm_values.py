@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rayster_site.commands import CommandError
@@ -230,7 +230,7 @@ LIKELY = st.text(st.sampled_from("0123456789|:-/[](),_+%*~TNAgpuIDXS. \nRUNG"), 
 ANY = st.one_of(st.binary(max_size=300), LIKELY.map(str.encode), st.text(max_size=100).map(str.encode))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ANY)
 def test_any_output_is_a_result_or_an_error(output: bytes) -> None:
     for parse in (parse_squeue, parse_sinfo, parse_exit_codes):
@@ -240,7 +240,7 @@ def test_any_output_is_a_result_or_an_error(output: bytes) -> None:
             assert len(error.message) <= 900
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(LIKELY.map(lambda text: text.replace("|", "")), min_size=12, max_size=12), st.binary(max_size=37)
 )
@@ -251,7 +251,7 @@ def test_any_fields_of_a_job_are_a_result_or_an_error(fields: list[str], name: b
         assert "entry" in error.message
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(LIKELY, st.text(max_size=60)))
 def test_any_value_is_a_result_or_a_value_error(text: str) -> None:
     for parse in (parse_duration, parse_time, count_tasks, parse_gpus, lambda text: expand_nodes(text, 100)):
@@ -264,6 +264,7 @@ def test_any_value_is_a_result_or_a_value_error(text: str) -> None:
     assert isinstance(job_state(text), JobState)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_name_leaves_the_next_entry_alone(name: bytes) -> None:
     """squeue cuts and fills a name to 37 bytes, whatever is in it."""
