@@ -8,7 +8,7 @@ BIN := .venv/bin
 HUB5_BIN := .venv-hub5/bin
 # With the Node.js that `make setup` brought, where the machine has none.
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix labextension --silent
-HUB5_TESTS = $(wildcard tests/core tests/form tests/hub tests/spawner)
+HUB5_TESTS = tests/core tests/form tests/service tests/sites tests/spawner
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-hub5 demo test test-main test-hub5 lint format
@@ -21,7 +21,7 @@ setup:  ## Make .venv when something has changed
 
 # The older of the two supported lines of the hub: what the zero-to-jupyterhub chart 4.4.0 ships.
 setup-hub5:
-	@$(PYTHON) scripts/bootstrap.py --venv .venv-hub5 --extras dev,hub,lab,testbed \
+	@$(PYTHON) scripts/bootstrap.py --venv .venv-hub5 --extras dev,hub,lab,site,testbed \
 		--with 'jupyterhub==5.5.*' --with 'jupyterhub-kubespawner==7.0.*'
 
 demo: setup  ## Start everything on this machine, print a URL and a login; Ctrl-C ends it

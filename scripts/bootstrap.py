@@ -264,7 +264,7 @@ def main():
         sys.exit("RaySTER needs Python 3.10 or newer; try: make PYTHON=python3.12 ...")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--venv", default=".venv", help="where, relative to the repository")
-    parser.add_argument("--extras", default="dev,hub,lab,testbed", help="extras of the distribution")
+    parser.add_argument("--extras", default="dev,hub,lab,site,testbed", help="extras of the distribution")
     parser.add_argument("--with", dest="pins", action="append", default=[], help="one more requirement")
     parser.add_argument("--no-proxy", action="store_true", help="leave out the proxy")
     arguments = parser.parse_args()
