@@ -1,7 +1,6 @@
 """From login to JupyterLab inside a batch job, and back, in a browser."""
 
 import re
-import signal
 
 import pytest
 
@@ -44,35 +43,6 @@ def test_a_notebook_runs_in_the_cloud_without_a_job(ada):
     assert jobs(ada.testbed) == []
     ada.stop()
     wait_until(lambda: not ada.testbed.cluster.pods("rayster"), "the pod is gone")
-
-
-def test_a_full_partition_means_queued_until_another_job_ends(ada, full_padova):
-    ada.choose("Padova SLURM")
-    ada.start()
-    ada.page.get_by_text("queued", exact=False).first.wait_for(timeout=60_000)
-    wait_until(lambda: has_job(ada), "the job is submitted")
-    job = job_of(ada)
-    assert job in jobs(ada.testbed, "padova", "PD")
-    ada.testbed.slurm("scancel", full_padova[0])
-    ada.wait_for_lab()
-    assert job in jobs(ada.testbed, "padova", "R")
-
-
-def test_a_queue_place_survives_a_killed_hub(ada, full_padova):
-    ada.choose("Padova SLURM")
-    ada.start()
-    wait_until(lambda: has_job(ada), "the job is submitted")
-    job = job_of(ada)
-    hub = ada.testbed.parts["hub"]
-    hub.kill(signal.SIGKILL)
-    hub.start()
-    hub.wait_ready()
-    ada.page.goto(f"{ada.testbed.hub_url}/hub/spawn-pending/ada")
-    ada.page.get_by_text("queued", exact=False).first.wait_for(timeout=60_000)
-    assert job_of(ada) == job
-    ada.testbed.slurm("scancel", full_padova[0])
-    ada.wait_for_lab()
-    assert ada.run_cell(PRINT_JOB).split() == [job, "padova"]
 
 
 def test_a_refused_job_shows_slurms_own_words(ada):

@@ -1,6 +1,5 @@
 """Parts that are killed while a server queues or runs: the same job, the same notebook, nothing doubled or lost."""
 
-import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -133,12 +132,9 @@ def test_job_that_is_cancelled_at_the_site_ends_the_server_and_its_page_says_why
     job = submitted(server)
     server.wait_ready()
     testbed.slurm("scancel", *job)
-    # The virtual node looks every 10 s, the hub every 30 s.
     wait_for(lambda: server.model() is None, "the hub has noticed", 60)
-    page = ada.page("/user/ada/lab").text
-    assert "Your server has ended" in page
-    # 15, or 9 when it had not ended in the seconds between SLURM's two signals.
-    assert re.search(r"The job ended with exit status [0-9]+", page), page[-3000:]
+    # The virtual node would have said an exit status, or that all is well.
+    assert "The job was cancelled at the site." in ada.page("/user/ada/lab").text
     assert pods(testbed) == []
 
 
