@@ -103,9 +103,11 @@ def job_of(ad: JobAd) -> Job:
     has_begun = ad.JobStatus in (2, 4, 6, 7) or (state.is_over and bool(ad.LastRemoteHost))
     host = ad.RemoteHost or (ad.LastRemoteHost if state.is_over else "")
     # One queue for all owners, who take turns by their share: nobody has a place in it.
+    key = f"{ad.ClusterId}.{ad.ProcId}"
     return Job(
-        id=f"{ad.ClusterId}.{ad.ProcId}",
-        key=f"{ad.ClusterId}.{ad.ProcId}",
+        # interLink's plugin notes the number of the cluster, whose only job it is.
+        id=key.removesuffix(".0"),
+        key=key,
         owner=ad.Owner,
         partitions=(POOL,),
         state=state,

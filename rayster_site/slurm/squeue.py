@@ -65,7 +65,7 @@ def parse_squeue(output: bytes) -> list[Job]:
             jobs.append(_parse_job(name, rest.decode("ascii", errors="backslashreplace")))
         except (ValueError, OverflowError) as error:
             # Names are somebody's, so only what follows is quoted.
-            quoted = rest.decode("ascii", errors="backslashreplace")
+            quoted = _ASSOCIATION.sub("", rest.decode("ascii", errors="backslashreplace"))
             raise CommandError("squeue", f"entry {number} is not understood ({error}): {quoted}") from error
         start = end + 1
     return jobs

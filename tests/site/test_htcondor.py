@@ -31,15 +31,15 @@ def jobs(site_helpers: Any) -> dict[str, Job]:
 @pytest.mark.parametrize(
     ("job_id", "expected"),
     [
-        pytest.param("4101.0", {"state": JobState.PENDING, "pod_uid": pod(1), "started_at": None}, id="idle"),
+        pytest.param("4101", {"state": JobState.PENDING, "pod_uid": pod(1), "started_at": None}, id="idle"),
         pytest.param(
-            "4099.0",
+            "4099",
             {"state": JobState.RUNNING, "started_at": 1795599000.0, "node_list": "wn-204.example.org"},
             id="running",
         ),
-        pytest.param("4090.0", {"state": JobState.PENDING, "raw_state": "Held", "node_list": ""}, id="held"),
+        pytest.param("4090", {"state": JobState.PENDING, "raw_state": "Held", "node_list": ""}, id="held"),
         pytest.param(
-            "4080.0",
+            "4080",
             {"state": JobState.FAILED, "exit_code": 3, "ended_at": 1795603000.0},
             id="completed with 3",
         ),
@@ -145,11 +145,11 @@ async def test_a_job_that_left_the_queue_is_asked_for_in_the_history(condor: Any
     look = await condor.look()
     again = await condor.look()
 
-    [job] = [job for job in look.jobs if job.id == "4101.0"]
+    [job] = [job for job in look.jobs if job.id == "4101"]
     assert (job.state, job.pod_uid, job.ended_at) == (JobState.CANCELLED, pod(1), 1795603700.0)
     assert condor.reason_text(job) == "The job was cancelled at the site."
     assert job.raw_reason == "via condor_rm"
-    assert "4101.0" not in {job.id for job in again.jobs}
+    assert "4101" not in {job.id for job in again.jobs}
     assert len((tmp_path / "asked").read_text().splitlines()) == 1
 
 
@@ -171,6 +171,6 @@ async def test_held_jobs_say_why(condor: Any) -> None:
 
 
 async def test_a_job_is_cancelled_by_its_id(condor: Any, tmp_path: Path, jobs: dict[str, Job]) -> None:
-    await condor.cancel(jobs["4101.0"])
+    await condor.cancel(jobs["4101"])
 
     assert (tmp_path / "removed").read_text() == "4101.0\n"

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gzip
 import json
+import statistics
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -416,13 +417,14 @@ async def test_a_request_is_cheap_with_ten_thousand_jobs(http: Any, site_helpers
     await one.collector.collect()
     await one.get("/v1/jobs", Accept_Encoding="gzip")
 
-    began = time.monotonic()
+    seconds = []
     for _ in range(20):
+        began = time.monotonic()
         assert (await one.get("/v1/jobs", Accept_Encoding="gzip")).code == 200
-    seconds = (time.monotonic() - began) / 20
+        seconds.append(time.monotonic() - began)
 
-    # Measured: 3 ms. The bound is for slow machines that do other things, too.
-    assert seconds < 0.1
+    # Measured: 3 ms, the client's part included. The bound is for slow machines that do other things, too.
+    assert statistics.median(seconds) < 0.1, seconds
 
 
 @pytest.mark.parametrize(

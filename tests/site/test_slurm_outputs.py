@@ -242,6 +242,15 @@ def test_an_error_does_not_quote_the_name_of_a_job() -> None:
     assert "salary" not in caught.value.message
 
 
+def test_an_error_does_not_quote_the_name_of_a_user() -> None:
+    reason = b"exceeds association (acc=physics/user=bob/part=gpu) group wall limit"
+
+    with pytest.raises(CommandError) as caught:
+        parse_squeue(GOOD.replace(b"None", reason).replace(b"|5|", b"|x|"))
+
+    assert "bob" not in caught.value.message
+
+
 def test_a_job_name_cannot_forge_an_entry(site_helpers: Any) -> None:
     forged = f"a\n{site_helpers.uid(7)}".encode()[:37]
 
