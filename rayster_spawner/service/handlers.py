@@ -20,6 +20,7 @@ from .streams import EventHandler, Streams
 
 # An agent may cancel what is not in the answer, so an answer that could be old is none.
 LIVE_PODS_SECONDS = 60
+_MAX_JOB_ID = 64
 _CODES = {400: "bad-request", 401: "unauthorized", 403: "forbidden", 404: "not-found", 405: "wrong-method"}
 
 
@@ -205,6 +206,8 @@ class LivePods(Handler):
             self.set_header("Retry-After", "10")
             raise web.HTTPError(503, "the cluster has not been heard lately; nothing is known of its pods")
         uids = {uid for name in names for uid in pods.of_site(name, sites.node_names_of(name))}
+        # Of two jobs of one pod the agent must keep the one that the pod follows.
+        jobs = {uid: job for uid in sorted(uids) if (job := pods.job_of(uid)) and len(job) <= _MAX_JOB_ID}
         self.write(
             json.dumps(
                 {
@@ -212,6 +215,7 @@ class LivePods(Handler):
                     "site": names[0],
                     "age_seconds": round(age_seconds, 1),
                     "uids": sorted(uids),
+                    "job_ids": jobs,
                 }
             )
         )

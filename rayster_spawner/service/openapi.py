@@ -104,6 +104,11 @@ def _schemas() -> dict[str, Any]:
                 "site": _TEXT,
                 "age_seconds": {"type": "number", "description": "How long ago the cluster was heard."},
                 "uids": {"type": "array", "items": _TEXT},
+                "job_ids": {
+                    "type": "object",
+                    "additionalProperties": _TEXT,
+                    "description": "By UID, the job that the pod follows, where interLink has said so.",
+                },
             }
         ),
         "Health": _object({"status": _TEXT, "version": _TEXT}),

@@ -142,6 +142,10 @@ class PodCache:
             if pod["metadata"]["labels"].get(SITE_LABEL) == site or pod["spec"].get("nodeName") in names
         ]
 
+    def job_of(self, uid: str) -> str | None:
+        """Return the job that a pod follows, by interLink's word, or None when it has none yet."""
+        return self.pods[uid]["metadata"]["annotations"].get(interlink.JOB_ID_ANNOTATION)
+
     def change_of(self, server: ServerName) -> Change:
         """Return what rings when the pod of a server changes. Keep it as long as you wait."""
         change = self._changes.get(server)

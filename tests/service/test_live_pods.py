@@ -46,6 +46,17 @@ async def test_the_answer_names_the_site_and_its_age(cluster, service):
     assert 0 <= answer["age_seconds"] < 60
 
 
+async def test_the_answer_names_the_job_that_a_pod_follows(cluster, service):
+    # given
+    followed = cluster.add_pod("jupyter-ada", JobID="4217")
+    submitted = cluster.add_pod("jupyter-bruno", user="bruno")
+    odd = cluster.add_pod("jupyter-carla", user="carla", JobID="9" * 65)
+    await until_live(service, {followed, submitted, odd})
+    # then
+    _, answer = await service.get("api/live-pods", PADOVA)
+    assert answer["job_ids"] == {followed: "4217"}
+
+
 async def test_a_pod_on_the_sites_node_is_alive_whoever_made_it(cluster, service):
     uid = cluster.add_other_pod("raycluster-worker", "padova")
     await until_live(service, {uid})
