@@ -54,6 +54,17 @@ def profiles_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "limits": {"servers_per_user": 15},
     }
     entries.append(light)
+    short = {"min": "1m", "max": "1m", "default": "1m"}
+    entries.append(
+        {
+            **light,
+            "name": "short",
+            "title": "Short",
+            "site": "leonardo-dcgp",
+            "slurm": {"partition": "dcgp_usr_prod"},
+            "walltime": short,
+        }
+    )
     limits = {"servers_per_user": 3, "servers_total": 4}
     entries.append({**light, "name": "few", "title": "Few", "limits": limits})
     file = tmp_path_factory.mktemp("profiles") / "profiles.yaml"
@@ -97,11 +108,14 @@ class Person:
         self.page.get_by_label("Username").fill(self.name)
         self.page.get_by_label("Password").fill(self.testbed.password)
         self.page.get_by_role("button", name="Sign in").click()
-        self.page.wait_for_url("**/hub/**")
+        self.page.wait_for_url(lambda url: "/hub/login" not in url)
 
     def choose(self, title: str) -> None:
-        """Open the form and choose a profile by its title."""
+        """Open the form and choose a profile by its title, once its site is there again after what a test did to it."""
         self.page.goto(f"{self.testbed.hub_url}/hub/spawn/{self.name}")
+        card = self.page.locator("[data-option]", has=self.page.get_by_role("radio", name=title))
+        unreachable = card.locator("[data-site=unreachable]")
+        unreachable.wait_for(state="detached", timeout=30_000)
         self.page.get_by_role("radio", name=title).check()
 
     def start(self) -> None:
@@ -151,12 +165,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Itera
         item.stash[FAILED] = outcome.get_result().failed  # type: ignore[attr-defined]
 
 
-@pytest.fixture
-def ada(browser: Browser, testbed: Testbed, request: pytest.FixtureRequest) -> Iterator[Person]:
-    """A user of every site, logged in; her server and all jobs are gone afterwards."""
+@contextlib.contextmanager
+def in_browser(
+    browser: Browser, testbed: Testbed, name: str, request: pytest.FixtureRequest
+) -> Iterator[Person]:
+    """Let somebody log in; afterwards say what the page showed to one whose test failed, and stop the server."""
     context = browser.new_context()
     page = context.new_page()
-    person = Person(page, testbed, "ada")
+    person = Person(page, testbed, name)
     person.log_in()
     yield person
     if request.node.stash.get(FAILED, False):
@@ -167,16 +183,40 @@ def ada(browser: Browser, testbed: Testbed, request: pytest.FixtureRequest) -> I
             print(f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-15:]))
     page.goto(f"{testbed.hub_url}/hub/home")
     page.evaluate(
-        """async () => {
+        """async (name) => {
             const xsrf = window.jhdata.xsrf_token;
-            await fetch(`${window.jhdata.base_url}api/users/ada/server?_xsrf=${xsrf}`, {method: 'DELETE'});
-        }"""
+            await fetch(`${window.jhdata.base_url}api/users/${name}/server?_xsrf=${xsrf}`, {method: 'DELETE'});
+        }""",
+        name,
     )
     context.close()
-    for job in jobs(testbed):
+    wait_until(lambda: not pods_of(testbed, name), f"all pods of {name} are gone")
+
+
+@pytest.fixture
+def ada(browser: Browser, testbed: Testbed, request: pytest.FixtureRequest) -> Iterator[Person]:
+    """A user of every site, logged in; her server and all jobs at Padova are gone afterwards."""
+    with in_browser(browser, testbed, "ada", request) as person:
+        yield person
+    for job in jobs(testbed, "padova"):
         testbed.slurm("scancel", job)
-    wait_until(lambda: not jobs(testbed), "all jobs are gone")
-    wait_until(lambda: not testbed.cluster.pods("rayster"), "all pods are gone")
+    wait_until(lambda: not jobs(testbed, "padova"), "all jobs are gone")
+
+
+@pytest.fixture
+def bruno(browser: Browser, testbed: Testbed, request: pytest.FixtureRequest) -> Iterator[Person]:
+    """A user without groups, logged in; his server is gone afterwards."""
+    with in_browser(browser, testbed, "bruno", request) as person:
+        yield person
+
+
+def pods_of(testbed: Testbed, user: str) -> list[str]:
+    """Return the names of a user's pods."""
+    found = testbed.cluster.pods("rayster")
+    owner = "hub.jupyter.org/username"
+    return [
+        pod["metadata"]["name"] for pod in found if pod["metadata"].get("annotations", {}).get(owner) == user
+    ]
 
 
 def jobs(testbed: Testbed, partition: str | None = None, state: str | None = None) -> list[str]:

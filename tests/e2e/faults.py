@@ -10,9 +10,10 @@ from .hub_client import PADOVA, Server, wait_for
 POD_UID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 
 
-def server_jobs(testbed: Testbed, states: str = "PD,CF,R") -> dict[str, str]:
+def server_jobs(testbed: Testbed, states: str = "PD,CF,R", partition: str | None = None) -> dict[str, str]:
     """Return the jobs that are servers: job id -> uid of its pod."""
-    lines = testbed.slurm("squeue", "-h", "-t", states, "-o", "%A %j").splitlines()
+    where = ["-p", partition] if partition else []
+    lines = testbed.slurm("squeue", "-h", "-t", states, "-o", "%A %j", *where).splitlines()
     found = dict(line.split() for line in lines)
     return {job: name for job, name in found.items() if POD_UID.fullmatch(name)}
 

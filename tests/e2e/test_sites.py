@@ -29,9 +29,11 @@ SITES = {"padova-slurm": "padova", "leonardo-gpu": "leonardo-booster", "leonardo
 
 @pytest.fixture
 def ada(testbed: Testbed) -> Iterator[HubUser]:
-    """A user of every site; all parts run afterwards."""
+    """A user of every site; all parts run afterwards, and the sites' nodes are ready again."""
     yield HubUser(testbed, "ada")
     start_all(testbed)
+    for site in SITES.values():
+        wait_for(lambda site=site: testbed.cluster.node_is_ready(site), f"{site} is ready again")
 
 
 def form(person: HubUser) -> dict[str, tuple[str, str]]:
