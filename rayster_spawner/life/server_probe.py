@@ -22,8 +22,11 @@ async def server_answers(server_url: str) -> bool:
     async with _slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(MAX_AT_ONCE)):
         try:
             timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+            # The system's resolver: aiohttp's usual one starts a machinery of its own for each session, and most
+            # addresses are numbers anyway.
+            connector = aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver(), force_close=True)
             async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
+                aiohttp.ClientSession(timeout=timeout, connector=connector) as session,
                 session.get(f"{server_url}api", allow_redirects=False) as answer,
             ):
                 if answer.status != 200:

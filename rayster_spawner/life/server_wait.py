@@ -17,9 +17,11 @@ from .server_probe import server_answers
 from .spawn_errors import PodUnknown, server_ended, spawn_failed
 
 # How often a waiting server is looked at (from the watch, which costs nothing), growing with the wait.
-_LOOK_SECONDS = (0.05, 2.0)
-# How often it is asked itself while its pod says that it queues.
+_LOOK_SECONDS = (0.05, 5.0)
+_LOOK_SECONDS_SOON = (0.05, 1.0)
+# How often it is asked itself while its pod says that it queues, and while its site says so, which knows.
 _ASK_SECONDS = (2.0, 20.0)
+_ASK_SECONDS_IF_TOLD = (10.0, 60.0)
 _GROWTH = 0.05
 # A running server may be too busy to answer for a while; this long in silence, after its pod said that it is over,
 # and it is believed to be.
@@ -97,6 +99,7 @@ class ServerWait(EndMemory):
         """
         wait = _Wait(Patience(self.answer_timeout, self.boot_timeout), spawn_began)
         while True:
+            is_soon = False
             try:
                 pod = await self._own_pod()
             except PodUnknown as error:
@@ -104,6 +107,7 @@ class ServerWait(EndMemory):
                     self.log.warning("Waiting for %s without news: %s", self._log_name, error)
             else:
                 belief = self.believe(pod)
+                is_soon = wait.is_soon(belief)
                 if pod is None or belief.view.state is State.DELETED:
                     raise self._lost(pod)
                 if await self._is_up(pod, belief, wait):
@@ -112,7 +116,7 @@ class ServerWait(EndMemory):
                     raise self._failure(reason, "server-failed", belief.view.end)
             if time.time() > deadline:
                 raise self._failure(self._too_late(spawn_began, deadline), "timeout")
-            await asyncio.sleep(max(0.0, min(wait.look_seconds(), deadline - time.time())))
+            await asyncio.sleep(max(0.0, min(wait.look_seconds(is_soon), deadline - time.time())))
 
     async def _own_pod(self) -> Pod | None:
         """Return the pod of the present spawn, None when it is gone or another's. Raises PodUnknown."""
@@ -238,9 +242,13 @@ class _Wait:
         self._running_since: float | None = None
         self._over_since: float | None = None
 
-    def look_seconds(self) -> float:
+    def is_soon(self, belief: Belief) -> bool:
+        """Tell whether the server should be there any moment, or is over."""
+        return belief.view.state in (State.STARTING, State.RUNNING) or belief.view.is_over
+
+    def look_seconds(self, is_soon: bool) -> float:
         """Return how long to sleep before the next look."""
-        return self._spread(_LOOK_SECONDS)
+        return self._spread(_LOOK_SECONDS_SOON if is_soon else _LOOK_SECONDS)
 
     def may_warn(self) -> bool:
         """Tell whether a warning is due again."""
@@ -254,10 +262,12 @@ class _Wait:
 
         Always before it is given up.
         """
-        view = belief.view
-        soon = view.state in (State.STARTING, State.RUNNING) or view.is_over
-        last = belief.end is not None or view.state is State.FAILED
-        due = last or time.monotonic() - self._asked_at > (1.0 if soon else self._spread(_ASK_SECONDS))
+        last = belief.end is not None or belief.view.state is State.FAILED
+        is_soon = self.is_soon(belief)
+        pause_seconds = (
+            1.0 if is_soon else self._spread(_ASK_SECONDS_IF_TOLD if belief.told else _ASK_SECONDS)
+        )
+        due = last or time.monotonic() - self._asked_at > pause_seconds
         if due:
             self._asked_at = time.monotonic()
         return due
