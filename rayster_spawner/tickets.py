@@ -28,13 +28,6 @@ class PageView(NamedTuple):
     profiles: tuple[str, ...]
 
 
-class LivePage(NamedTuple):
-    """Where a page finds live states: the service's URL without a slash at its end, and the ticket for it."""
-
-    url: str
-    ticket: str
-
-
 def make_ticket(key: str, view: PageView, clock: Callable[[], float] = time.time) -> str:
     """Return a ticket for ``view``, good for a day.
 
