@@ -34,8 +34,8 @@ test-main: setup
 	$(BIN)/pytest $(PARALLEL) --ignore tests/e2e $(PYTEST_ARGS)
 	$(BIN)/pytest tests/e2e $(PYTEST_ARGS)
 
-test-hub5: setup-hub5  ## The hub side's tests on jupyterhub 5.5 and kubespawner 7.0
-	$(HUB5_BIN)/pytest $(PARALLEL) $(PYTEST_ARGS) $(HUB5_TESTS)
+test-hub5: setup-hub5  ## The hub side's tests, without a browser, on jupyterhub 5.5 and kubespawner 7.0
+	$(HUB5_BIN)/pytest $(PARALLEL) -m "not browser" $(PYTEST_ARGS) $(HUB5_TESTS)
 
 lint: setup  ## ruff and mypy; tsc, eslint and prettier for the JupyterLab extension
 	$(BIN)/ruff check

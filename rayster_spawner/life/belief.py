@@ -12,12 +12,13 @@ from ..site_facts import HeardJob, JobState, SiteJob
 from .endings import EndCode, end_of_job
 from .pod_status import PodView, State
 
-# What a job that is not over means for its server. Other states (*completing*, *unknown*) say nothing of it.
+# What a job that is not over means for its server; *unknown* says nothing of it.
 _STATES = {
     JobState.PENDING: State.QUEUED,
     JobState.SUSPENDED: State.QUEUED,
     JobState.CONFIGURING: State.STARTING,
     JobState.RUNNING: State.RUNNING,
+    JobState.COMPLETING: State.RUNNING,
 }
 _POD_SAYS = {
     State.SUBMITTED: "was submitted",
@@ -32,6 +33,7 @@ _JOB_DOES = {
     JobState.SUSPENDED: "is suspended",
     JobState.CONFIGURING: "is starting",
     JobState.RUNNING: "is running",
+    JobState.COMPLETING: "is ending",
 }
 
 
@@ -73,7 +75,8 @@ def believe(view: PodView, heard: Sequence[HeardJob], job_id: str | None = None)
         return Belief(view, heard_seconds_ago=age_seconds)
     if job.state.is_over:
         return _over(view, job, age_seconds)
-    if job.state not in _STATES:
+    # A job that is ending says nothing of a server that is there; of one that has ended, it will soon say why.
+    if job.state not in _STATES or (job.state is JobState.COMPLETING and not view.is_over):
         return Belief(view, heard_seconds_ago=age_seconds)
     return _alive(view, job, age_seconds)
 

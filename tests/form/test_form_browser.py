@@ -442,3 +442,28 @@ def test_lost_hub_is_waited_for(visit, stage):
     is_away = False
     page.locator("[data-state]", has_text="Queued again").wait_for()
     assert not page.is_visible("[data-connection]")
+
+
+def test_start_that_failed_before_the_page_was_there_says_why(visit):
+    # Given a hub that has given up already: it follows no start any more, and its page about it is a 503 of its own
+    page = visit("late")
+    start(page)
+    hubs_own = {"X-JupyterHub-Version": "6.1.1", "Content-Type": "text/html"}
+    has_failed = False
+
+    def answer(route):
+        if has_failed or not route.request.is_navigation_request():
+            route.fulfill(status=503, headers=hubs_own, body="<p>SLURM refused the job</p>")
+        else:
+            route.continue_()
+
+    page.add_init_script(
+        "const wait = window.setTimeout; window.setTimeout = (f, ms, ...rest) => wait(f, Math.min(ms, 100), ...rest);"
+    )
+    page.route("**/server/progress*", lambda route: route.fulfill(status=400, body="not starting"))
+    page.route("**/spawn-pending/late*", answer)
+    page.reload(wait_until="commit")
+    has_failed = True
+
+    # Then the page that the script asks for again is the one that says why
+    page.get_by_text("SLURM refused the job").wait_for()

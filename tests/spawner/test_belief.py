@@ -74,7 +74,6 @@ PROVES_NOTHING = {
     "stale and over": [heard(JobState.CANCELLED, fresh=False)],
     "stale and running": [heard(JobState.RUNNING, fresh=False)],
     "unknown state": [heard(JobState.UNKNOWN)],
-    "completing": [heard(JobState.COMPLETING)],
 }
 
 
@@ -84,6 +83,14 @@ def test_what_proves_nothing_changes_nothing(pod, said):
     belief = believe(view, PROVES_NOTHING[said])
     assert belief.view._replace(job_id=view.job_id) == view
     assert (belief.end, belief.told, belief.note, belief.position) == (None, False, "", None)
+
+
+@pytest.mark.parametrize("pod", PODS)
+def test_job_that_is_ending_keeps_the_reason_of_an_end_open(pod):
+    # SLURM says CG while the processes end; the reason (time limit, cancelled, …) comes with the next word.
+    belief = believe(PODS[pod], [heard(JobState.COMPLETING)])
+    expected = State.RUNNING if PODS[pod].is_over else PODS[pod].state
+    assert (belief.view.state, belief.view.is_over, belief.end) == (expected, False, None)
 
 
 @pytest.mark.parametrize("job", [*ALIVE, *OVER], ids=ids)

@@ -5,6 +5,8 @@
   const LIVING = ["submitted", "queued", "starting", "running"];
   const LONGEST_LOG = 200;
   const LOOK_AGAIN_MILLISECONDS = 5000;
+  // A hub that is there and follows no start any more says why at once.
+  const LOOK_FIRST_MILLISECONDS = 500;
   const STORY_MILLISECONDS = 1500;
   const page = document.querySelector("[data-pending]");
   if (!page) return;
@@ -112,8 +114,9 @@
   async function lookAgain() {
     try {
       const answer = await fetch(location.href, { redirect: "manual", cache: "no-store", credentials: "same-origin" });
-      // 502 to 504 are the proxy's: the hub itself is still away.
-      if (answer.type === "opaqueredirect" || answer.status < 502) {
+      // 502 to 504 are the proxy's while the hub is away, or the hub's own when it has to say why a start failed.
+      const isHubs = answer.status < 502 || answer.headers.has("X-JupyterHub-Version");
+      if (answer.type === "opaqueredirect" || isHubs) {
         window.location.reload();
         return;
       }
@@ -140,7 +143,7 @@
       if (isOver) return;
       isHubUp = false;
       showConnection();
-      if (stream.readyState === EventSource.CLOSED) window.setTimeout(lookAgain, LOOK_AGAIN_MILLISECONDS);
+      if (stream.readyState === EventSource.CLOSED) window.setTimeout(lookAgain, LOOK_FIRST_MILLISECONDS);
     };
   }
 
