@@ -18,6 +18,9 @@ from .said import Said
 
 REFRESH_SECONDS = 10.0
 TIMEOUT_SECONDS = 5.0
+# While a site is down: hub and service each look for themselves, and who has heard from the service that it is back
+# must not be refused by a hub that has not looked again.
+_DOWN_REFRESH_SECONDS = 2.0
 _SAME_SECONDS = 1.0
 
 NodeList = Callable[[], Awaitable[list[dict[str, Any]]]]
@@ -79,7 +82,7 @@ class Sites:
         """Begin to look, on the running loop. A second call changes nothing."""
         if not self._tasks:
             self._tasks = [
-                asyncio.create_task(self._repeat(self.look_at_nodes), name="look at nodes"),
+                asyncio.create_task(self._repeat(self.look_at_nodes, self._node_pause), name="look at nodes"),
                 asyncio.create_task(self._ask_agents_forever(), name="ask agents"),
             ]
 
@@ -162,14 +165,21 @@ class Sites:
 
     # Looking
 
-    async def _repeat(self, look: Callable[[], Awaitable[None]]) -> None:
+    def _node_pause(self) -> float:
+        """Return how long to wait for the next look at nodes."""
+        return min(self._refresh_seconds, _DOWN_REFRESH_SECONDS) if self._down_seen else self._refresh_seconds
+
+    async def _repeat(
+        self, look: Callable[[], Awaitable[None]], pause: Callable[[], float] | None = None
+    ) -> None:
         while True:
             started = self._clock()
             try:
                 await look()
             except Exception:
                 self.log.exception("A look at the sites failed")
-            await asyncio.sleep(max(0.1, self._refresh_seconds - (self._clock() - started)))
+            seconds = pause() if pause is not None else self._refresh_seconds
+            await asyncio.sleep(max(0.1, seconds - (self._clock() - started)))
 
     async def look_at_nodes(self) -> None:
         """Look at the cluster's nodes once."""

@@ -604,3 +604,20 @@ async def test_whatever_the_api_server_answers_about_nodes_is_borne(answer, clou
     await look(sites)
     # then
     assert sites.status(profile_set().get("cloud")).state is cloud
+
+
+async def test_site_that_is_back_is_seen_soon_also_when_looks_are_rare():
+    async def becomes(is_unreachable: bool) -> None:
+        while (padova(sites).state is SiteState.UNREACHABLE) is not is_unreachable:
+            await asyncio.sleep(0.05)
+
+    # given
+    nodes = [*DOWN, UP[1]]
+    sites = make_sites(profile_set(), nodes, refresh_seconds=600)
+    sites.start()
+    await asyncio.wait_for(becomes(True), 10)
+    # when
+    nodes[:] = UP
+    # then
+    await asyncio.wait_for(becomes(False), 30)
+    await sites.stop()
