@@ -35,7 +35,7 @@ MANIFESTS = "manifests"
 _SERVICE_TOKEN = "service-token"  # noqa: S105 the name of a file
 # A demo is looked at for minutes: what its sites tell is fresher than it would be at a real one.
 _AGENT_INTERVAL_SECONDS = 4
-_ORPHAN_GRACE_SECONDS = 30
+_ORPHAN_GRACE_SECONDS = 15
 # Variables of the caller that would make a part talk to something else than the testbed.
 _FOREIGN_PREFIXES = (
     "KUBE",

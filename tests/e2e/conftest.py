@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from rayster_testbed.layout import REPOSITORY
@@ -115,7 +115,7 @@ class Person:
         self.page.goto(f"{self.testbed.hub_url}/hub/spawn/{self.name}")
         card = self.page.locator("[data-option]", has=self.page.get_by_role("radio", name=title))
         unreachable = card.locator("[data-site=unreachable]")
-        unreachable.wait_for(state="detached", timeout=30_000)
+        expect(unreachable).to_have_count(0, timeout=30_000)
         self.page.get_by_role("radio", name=title).check()
 
     def start(self) -> None:
