@@ -59,26 +59,30 @@ class SpawnForm(ServerOptionsSpawner):
     def _options_from_form_default(self) -> Any:
         return self._read_form
 
-    def _read_form(self, formdata: dict[str, list[Any]]) -> dict[str, Any]:
+    async def _read_form(self, formdata: dict[str, list[Any]]) -> dict[str, Any]:
         """Return the options of a submitted form. Raises HTTPError; the form then comes back as it was sent."""
         raw = options_from_form(formdata)
         try:
             profile, options = self.parse(raw)
-            self._check_reachable(profile, said_anyway(formdata, profile.name))
+            if not said_anyway(formdata, profile.name):
+                await self._check_reachable(profile)
             self.check_limits(profile)
             return options.as_json()
         except OptionsError as error:
             _next_form[self.user] = raw, error.errors
             raise options_refused(error) from error
 
-    def _check_reachable(self, profile: Profile, is_wanted_anyway: bool) -> None:
-        """Refuse a profile whose site does not answer, unless its user has said that it is wanted all the same."""
+    async def _check_reachable(self, profile: Profile) -> None:
+        """Refuse a profile whose site does not answer; its user may say that it is wanted all the same."""
         sites = self.sites
-        status = sites.status(profile) if sites is not None else None
-        if status is None or status.state is not SiteState.UNREACHABLE or is_wanted_anyway:
+        if sites is None or sites.status(profile).state is not SiteState.UNREACHABLE:
             return
-        reason = f"{status.text}. Say that you want to queue there anyway, or choose another profile"
-        raise OptionsError([FieldError("profile", shown(profile.name), reason)])
+        # The page hears of sites by another way, and may know better already: nobody is refused for old news.
+        await sites.look_at_nodes()
+        status = sites.status(profile)
+        if status.state is SiteState.UNREACHABLE:
+            reason = f"{status.text}. Say that you want to queue there anyway, or choose another profile"
+            raise OptionsError([FieldError("profile", shown(profile.name), reason)])
 
     def options_from_query(self, query_data: dict[str, list[str]]) -> dict[str, Any]:
         """Show the form filled in with a spawn link's options: a link that somebody sent must not start a job."""

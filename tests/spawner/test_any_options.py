@@ -73,7 +73,7 @@ VALUES = st.lists(st.text() | st.binary(), max_size=3)
 )
 async def test_any_form_is_refused_or_complete_and_any_link_is_shown(spawner, fields):
     try:
-        options = spawner.run_options_from_form(fields)
+        options = await spawner.run_options_from_form(fields)
     except web.HTTPError as error:
         assert error.status_code in (400, 403)
     else:

@@ -15,16 +15,22 @@ KEY = "services-token-0123456789"
 def say(monkeypatch):
     """Return a function that says what the site `padova` is; the others are available."""
 
-    def say(state, text):
+    def say(state, text, after_a_look=None):
+        said = {"padova": state}
+
         def status(profile):
             if profile.name == "padova":
-                return SiteStatus(state, text)
+                return SiteStatus(said["padova"], text)
             return SiteStatus(SiteState.AVAILABLE, "Available")
+
+        async def look_at_nodes():
+            said["padova"] = after_a_look or state
 
         sites = SimpleNamespace(
             status=status,
             statuses=lambda profiles: {profile.name: status(profile) for profile in profiles},
             jobs_of=lambda site, uid: [],
+            look_at_nodes=look_at_nodes,
         )
         monkeypatch.setattr("rayster_spawner.life.site_view.hub_sites", lambda spawner: sites)
 
@@ -40,24 +46,32 @@ async def test_unreachable_site_is_refused_until_it_is_said(make_spawner, say):
     say(SiteState.UNREACHABLE, "Unreachable since 14:02 UTC")
     spawner = make_spawner()
     with pytest.raises(web.HTTPError) as refused:
-        spawner.options_from_form({"profile": ["padova"]})
+        await spawner.options_from_form({"profile": ["padova"]})
     assert refused.value.status_code == 400
     assert "profile: 'padova': Unreachable since 14:02 UTC." in refused.value.jupyterhub_message
     assert "queue there anyway" in spawner.render_options_form()
-    assert spawner.options_from_form({"profile": ["padova"], "anyway-padova": ["yes"]})["profile"] == "padova"
+    assert (await spawner.options_from_form({"profile": ["padova"], "anyway-padova": ["yes"]}))[
+        "profile"
+    ] == "padova"
+
+
+async def test_nobody_is_refused_for_old_news_of_a_site_that_is_back(make_spawner, say):
+    say(SiteState.UNREACHABLE, "Unreachable since 14:02 UTC", after_a_look=SiteState.AVAILABLE)
+    options = await make_spawner().options_from_form({"profile": ["padova"]})
+    assert options["profile"] == "padova"
 
 
 @pytest.mark.parametrize("state", [SiteState.AVAILABLE, SiteState.BUSY, SiteState.UNKNOWN])
 async def test_other_states_need_no_word(make_spawner, say, state):
     say(state, "whatever")
-    assert make_spawner().options_from_form({"profile": ["padova"]})["profile"] == "padova"
+    assert (await make_spawner().options_from_form({"profile": ["padova"]}))["profile"] == "padova"
 
 
 async def test_word_for_one_site_is_none_for_another(make_spawner, say):
     say(SiteState.UNREACHABLE, "Unreachable")
     with pytest.raises(web.HTTPError):
-        make_spawner().options_from_form({"profile": ["padova"], "anyway-physics": ["yes"]})
-    assert make_spawner().options_from_form({"profile": ["cloud"]})["profile"] == "cloud"
+        await make_spawner().options_from_form({"profile": ["padova"], "anyway-physics": ["yes"]})
+    assert (await make_spawner().options_from_form({"profile": ["cloud"]}))["profile"] == "cloud"
 
 
 async def test_rest_api_needs_no_word(make_spawner, say):
@@ -71,7 +85,7 @@ async def test_rest_api_needs_no_word(make_spawner, say):
 async def test_without_sites_the_form_is_as_before(make_spawner):
     spawner = make_spawner()
     assert "padova" in spawner.render_options_form()
-    assert spawner.options_from_form({"profile": ["padova"]})["profile"] == "padova"
+    assert (await spawner.options_from_form({"profile": ["padova"]}))["profile"] == "padova"
 
 
 async def test_live_page_has_a_ticket_for_ones_own_profiles_only(make_spawner):
