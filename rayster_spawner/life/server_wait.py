@@ -26,6 +26,8 @@ _GROWTH = 0.05
 # A running server may be too busy to answer for a while; this long in silence, after its pod said that it is over,
 # and it is believed to be.
 SILENCE_SECONDS = 90
+# The site knows better than the pod why a job has ended; it is waited for this long: an agent's look and ours.
+WORD_SECONDS = 45
 _WARN_SECONDS = 60
 
 
@@ -180,10 +182,13 @@ class ServerWait(EndMemory):
         if await self.answers(pod):
             self._silent_since = None
             return True
-        if belief.told or belief.view.state is State.FAILED:
+        if belief.told:
             return False
+        patience_seconds = SILENCE_SECONDS
+        if belief.view.state is State.FAILED:
+            patience_seconds = WORD_SECONDS if self.site_tells(pod) else 0
         self._silent_since = self._silent_since or time.monotonic()
-        return time.monotonic() - self._silent_since < SILENCE_SECONDS
+        return time.monotonic() - self._silent_since < patience_seconds
 
     def _follow_address(self, pod: Pod) -> None:
         """Write a changed address into the hub's database, as KubeSpawner does."""

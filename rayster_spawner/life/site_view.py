@@ -24,6 +24,11 @@ class SiteView(PodRequests):
         """Return what to believe of the present server, whose pod is ``pod``."""
         return believe(self.view(pod), self._heard_of(pod))
 
+    def site_tells(self, pod: Pod | None) -> bool:
+        """Tell whether the site of ``pod`` has an agent that was heard lately, whatever it knows of this job yet."""
+        site = (((pod or {}).get("metadata") or {}).get("labels") or {}).get(SITE_LABEL)
+        return bool(site and self.sites is not None and self.sites.tells_jobs(site))
+
     def _heard_of(self, pod: Pod | None) -> list[HeardJob]:
         metadata = (pod or {}).get("metadata") or {}
         site, uid = (metadata.get("labels") or {}).get(SITE_LABEL), metadata.get("uid")

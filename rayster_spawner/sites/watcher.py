@@ -132,6 +132,12 @@ class Sites:
             for job in memory.by_pod.get(pod_uid, ())
         ]
 
+    def tells_jobs(self, site: str) -> bool:
+        """Tell whether ``site`` has an agent that has told its jobs lately."""
+        memory = self._agents.get(site)
+        age_seconds = memory.jobs.age_seconds(self._clock()) if memory is not None else None
+        return age_seconds is not None and age_seconds < FRESH_SECONDS
+
     def node_names_of(self, site: str) -> set[str]:
         """Return the names of the nodes of ``site`` that are known."""
         profiles = self._profiles()

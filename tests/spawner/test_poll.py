@@ -134,11 +134,14 @@ async def test_admins_url_hook_meets_no_pod_without_an_address(started, site):
 
 @pytest.fixture
 def say(monkeypatch):
-    """Return a function that lets the site of every pod say this of its job."""
+    """Return a function that lets the site of every pod say this of its job (None: it has not heard of it yet)."""
 
     def say(state, *, fresh=True, **facts):
-        heard = [HeardJob(SiteJob(id="42", state=state, **facts), 3.0, fresh)]
-        sites = SimpleNamespace(jobs_of=lambda site, uid: heard if site == "padova" else [])
+        heard = [HeardJob(SiteJob(id="42", state=state or JobState.UNKNOWN, **facts), 3.0, fresh)]
+        sites = SimpleNamespace(
+            jobs_of=lambda site, uid: heard if site == "padova" and state is not None else [],
+            tells_jobs=lambda site: site == "padova",
+        )
         monkeypatch.setattr("rayster_spawner.life.site_view.hub_sites", lambda spawner: sites)
 
     return say
@@ -155,6 +158,26 @@ async def test_server_whose_job_lives_has_not_ended_because_its_pod_says_so(
     say(state)
     assert await spawner.poll() is None
     assert site.pod("jupyter-ada")
+
+
+async def test_failed_pod_waits_a_little_for_the_sites_word_on_why(started, site, say):
+    spawner = await started("padova")
+    site.say_failed("jupyter-ada", "Error: 15", exit_code=15)
+    await fresh(spawner)
+    say(None)
+    assert await spawner.poll() is None
+    say(JobState.CANCELLED)
+    assert await spawner.poll() == 1
+    assert spawner.last_end.code is EndCode.CANCELLED_AT_SITE
+
+
+async def test_failed_pod_is_believed_when_the_sites_word_does_not_come(started, site, say, monkeypatch):
+    monkeypatch.setattr(server_wait, "WORD_SECONDS", 0)
+    spawner = await started("padova")
+    site.say_failed("jupyter-ada", "Error: 15", exit_code=15)
+    await fresh(spawner)
+    say(None)
+    assert await spawner.poll() == 15
 
 
 async def test_job_that_is_over_means_stopped_although_its_pod_runs(started, site, say):
