@@ -73,6 +73,7 @@ def test_limits_count_what_exists_also_after_a_restart_and_what_has_ended_frees_
     person = people[0]
     for number in range(3):
         assert person.server(f"n{number}").spawn(FEW).status_code in (201, 202)
+    wait_for(lambda: len(server_jobs(testbed)) == 3, "what was accepted is submitted")
     testbed.parts["hub"].kill()
     testbed.parts["hub"].start()
     testbed.parts["hub"].wait_ready()
