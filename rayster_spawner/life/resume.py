@@ -9,6 +9,7 @@ tests/spawner/test_leaned_on.py.
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 from jupyterhub.spawner import Spawner
@@ -37,12 +38,26 @@ class ResumedSpawn(SpawnLife):
         if self.mark is None or self.orm_spawner is None or self.orm_spawner.server is None:
             return
         self._take_up_profile()
+        if self._has_old_address():
+            # Its deadline is that of a start long ago; a server that is busy for a moment must not end by it.
+            patient = max(self.mark.deadline, time.time() + self.answer_timeout)
+            self.mark = replace(self.mark, deadline=patient, waiting=True)
         if self.mark.waiting:
             self._is_masked = True
             self._spawn_pending = True
             self._start_future = asyncio.ensure_future(self._resume())
             self._spawn_future = cancelled_for_sure(self._start_future)
             self._spawn_future.add_done_callback(self._resume_ended)
+
+    def _has_old_address(self) -> bool:
+        """Tell whether the hub's row has another port than the server was given: it was not written to the end.
+
+        The hub would wait at the wrong address, and then stop a server that runs.
+        """
+        assert self.mark is not None
+        if self.mark.port is None or self.get_pod_url:  # an admin's own addresses may have any port
+            return False
+        return self.orm_spawner.server.port != self.mark.port
 
     def _take_up_profile(self) -> None:
         """Apply the profile of a server from before, as far as it is still offered."""

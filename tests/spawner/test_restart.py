@@ -132,6 +132,17 @@ def test_age_and_idleness_count_from_the_server_not_from_the_request(hub, story)
     assert story["cal started"] > story["cal asked"]
 
 
+def test_running_server_whose_address_was_not_written_is_found_again(hub, site, story, until):
+    before = uid(site, "cal")
+    hub.kill()
+    with sqlite3.connect(hub.folder / "hub.sqlite") as database:
+        changed = database.execute("UPDATE servers SET port = 1 WHERE base_url = '/user/cal/'")
+        assert changed.rowcount == 1
+    hub.start()
+    assert until(lambda: hub.is_ready("cal"))
+    assert uid(site, "cal") == before
+
+
 def test_running_server_is_not_touched(hub, site, story):
     assert hub.is_ready("cal")
     assert hub.server("cal")["started"] == story["cal started"]
