@@ -133,14 +133,19 @@ def test_age_and_idleness_count_from_the_server_not_from_the_request(hub, story)
 
 
 def test_running_server_whose_address_was_not_written_is_found_again(hub, site, story, until):
-    before = uid(site, "cal")
+    # Its pod is late and says that it queues, so nothing but the server itself tells where it is.
+    hub.spawn("ida", {"profile": "padova"})
+    site.queue("jupyter-ida", job_id="4ida")
+    site.serve("jupyter-ida")
+    until(lambda: hub.is_ready("ida"), 40)
+    before = uid(site, "ida")
     hub.kill()
     with sqlite3.connect(hub.folder / "hub.sqlite") as database:
-        changed = database.execute("UPDATE servers SET port = 1 WHERE base_url = '/user/cal/'")
+        changed = database.execute("UPDATE servers SET port = 1 WHERE base_url = '/user/ida/'")
         assert changed.rowcount == 1
     hub.start()
-    assert until(lambda: hub.is_ready("cal"))
-    assert uid(site, "cal") == before
+    assert until(lambda: hub.is_ready("ida"), 40)
+    assert uid(site, "ida") == before
 
 
 def test_running_server_is_not_touched(hub, site, story):
