@@ -104,9 +104,12 @@ class Reconciler:
         self._timers: dict[Hashable, asyncio.TimerHandle] = {}
         self._failures: dict[Hashable, int] = {}
         self._tasks: set[asyncio.Task] = set()
+        self._closed = False
 
     def add(self, key: Hashable) -> None:
         """Look at *key* as soon as possible; if it is being looked at, once more after that."""
+        if self._closed:
+            return
         if timer := self._timers.pop(key, None):
             timer.cancel()
         if key in self._running:
@@ -118,7 +121,8 @@ class Reconciler:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Forget every key and end what runs."""
+        """Forget every key, end what runs, and take no more."""
+        self._closed = True
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()

@@ -72,6 +72,7 @@ class PodManager:
             await asyncio.gather(self._informer.run(), self._events.run(), self._adopt())
         finally:
             await self._reconciler.close()
+            await self.runtime.settle()
             self._stopper.close()
             for memory in self._memory.values():
                 memory.close_probers()

@@ -62,6 +62,7 @@ class Runtime:
         self._on_exit = on_exit
         self._attempts: dict[str, dict[str, list[Attempt]]] = {}
         self._watched: dict[Path, int] = {}
+        self._starting: set[asyncio.Task[Attempt]] = set()
 
     def load(self) -> None:
         """Find the containers that an earlier kubelet started; those that run are watched again."""
@@ -110,7 +111,23 @@ class Runtime:
     async def start(
         self, uid: str, container: str, argv: list[str], env: Mapping[str, str], cwd: Path
     ) -> Attempt:
-        """Start a container; the attempt has ended already (with `start_error`) when its command cannot be executed."""
+        """Start a container; the attempt has ended already (with `start_error`) when its command cannot be executed.
+
+        Whoever is cancelled in here leaves a start that goes on: see `settle`.
+        """
+        # The process may run before its attempt is known. Half a start would be a process that nobody ends.
+        task = asyncio.ensure_future(self._start(uid, container, argv, env, cwd))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+        return await asyncio.shield(task)
+
+    async def settle(self) -> None:
+        """Wait until every start that was begun has ended, well or badly."""
+        await asyncio.gather(*self._starting, return_exceptions=True)
+
+    async def _start(
+        self, uid: str, container: str, argv: list[str], env: Mapping[str, str], cwd: Path
+    ) -> Attempt:
         attempts = self._containers(uid).setdefault(container, [])
         number = attempts[-1].number + 1 if attempts else 0
         directory = self.pod_dir(uid) / "containers" / container / str(number)
