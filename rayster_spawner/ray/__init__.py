@@ -1,1 +1,1 @@
-"""Ray clusters from the notebook: what is decided of them, as pure functions over plain data."""
+"""A user's Ray clusters: what may be asked for, the objects it becomes, and what is known of one. No I/O."""
