@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from rayster_testbed.ports import free_ports
+from rayster_testbed.ports import claim, free_ports
 from rayster_testbed.short_path import short_path
 
 # The checkout: jupyterhub_config.py and helm-values/ are used as they lie there.
@@ -63,13 +64,13 @@ class Addresses:
 
 
 def choose_addresses(host: str, port: int | None) -> Addresses:
-    """Return free ports, and a pod network that no other testbed of this machine is likely to have.
+    """Return ports and a pod network that no other testbed of this machine has.
 
     Args:
         host: the address that the public port listens on.
         port: the public port; None for any free one.
     """
-    public, apiserver, hub, proxy_api, service, *others = free_ports(5 + 2 * len(SITES))
+    public, apiserver, hub, proxy_api, service, *others = free_ports(5 + 2 * len(SITES), without=(port,))
     names = [site.name for site in SITES]
     return Addresses(
         public_host=host,
@@ -80,9 +81,16 @@ def choose_addresses(host: str, port: int | None) -> Addresses:
         service=service,
         plugins=dict(zip(names, others[: len(names)], strict=True)),
         agents=dict(zip(names, others[len(names) :], strict=True)),
-        # 127.0.0.0/8 is all loopback on Linux. The first addresses are what other programs take by habit.
-        pod_cidr=f"127.{20 + secrets.randbelow(230)}.0.0/16",
+        pod_cidr=_pod_network(),
     )
+
+
+def _pod_network() -> str:
+    # 127.0.0.0/8 is all loopback on Linux. The first addresses are what other programs take by habit.
+    for number in random.SystemRandom().sample(range(20, 250), k=230):
+        if claim(f"pod-network-{number}"):
+            return f"127.{number}.0.0/16"
+    raise OSError("no loopback network is left for the pods of one more testbed")
 
 
 class Layout:

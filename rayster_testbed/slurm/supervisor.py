@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rayster_testbed.partitions import KILL_WAIT_SECONDS, PARTITIONS, Partition
+from rayster_testbed.ports import free_ports, take_again
 from rayster_testbed.short_path import short_path
 from rayster_testbed.slurm import programs
 from rayster_testbed.slurm.config import gpu_files, gres_conf, nodes_of, slurm_conf
@@ -179,11 +180,8 @@ class Supervisor:
         names = ["slurmctld", *(node.name for node in nodes_of(self.partitions))]
         record = self.dir / "ports.json"
         ports: dict[str, int] = json.loads(record.read_text()) if record.exists() else {}
-        if set(ports) != set(names) or not all(map(_is_free, ports.values())):
-            sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
-            ports = {name: s.getsockname()[1] for name, s in zip(names, sockets, strict=True)}
-            for held in sockets:
-                held.close()
+        if set(ports) != set(names) or not take_again(ports.values()):
+            ports = dict(zip(names, free_ports(len(names)), strict=True))
             record.write_text(json.dumps(ports))
         return ports
 
@@ -224,11 +222,3 @@ def _user_name() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
-
-
-def _is_free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
