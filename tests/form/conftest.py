@@ -4,7 +4,6 @@ import http.cookiejar
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from rayster_spawner.profiles import Profile
+from rayster_testbed.ports import free_ports
 
 CHROMIUM_ARGUMENTS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -123,9 +123,7 @@ class Stage(NamedTuple):
 def stage(tmp_path_factory):
     """Start a hub on a free port for all tests; end it after the last."""
     folder = tmp_path_factory.mktemp("stage")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     config = Path(__file__).with_name("stage_hub_config.py")
     environment = os.environ | {"STAGE_PORT": str(port), "STAGE_FOLDER": str(folder)}
     with (folder / "hub.log").open("wb") as log:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from typer.testing import CliRunner
 
 from rayster_spawner.service.__main__ import app
 from rayster_spawner.service.settings import Settings, address_from_hub
+from rayster_testbed.ports import free_ports
 
 from .conftest import SERVICE_TOKEN, Cluster, profiles_data, ticket, wait_until
 
@@ -86,9 +86,8 @@ def test_the_service_ends_at_once_with_pages_open(cluster: Cluster, run):
 
 def test_the_hub_tells_where_to_listen(cluster: Cluster, run):
     # given
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    (port,) = free_ports(1)
+    address = f"http://127.0.0.1:{port}"
     # when
     process = run(
         KUBECONFIG=str(cluster.kubeconfig),

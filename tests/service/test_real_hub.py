@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from rayster_spawner.profile_files import validate_profiles
 from rayster_spawner.service.access import Access
 from rayster_spawner.service.hub_client import HubUnknown, active_servers
 from rayster_spawner.service.settings import Settings
+from rayster_testbed.ports import free_ports
 
 from .conftest import LOG, profiles_data, wait_until
 
@@ -29,9 +29,7 @@ CONFIG = Path(__file__).with_name("real_hub_config.py")
 def real_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     """A running hub: its API's URL, the service's token, and a way to ask as an administrator."""
     folder = tmp_path_factory.mktemp("hub")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     service_token, admin_token = secrets.token_hex(16), secrets.token_hex(16)
     environment = {
         "PORT": str(port),

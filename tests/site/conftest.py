@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import stat
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from rayster_site.commands import CommandError
 from rayster_site.facts import Job, Look, PartitionFacts
 from rayster_site.state_file import StateFile
 from rayster_spawner.site_facts import JobState
+from rayster_testbed.ports import free_ports
 
 RECORDED = Path(__file__).parent / "recorded"
 TOKEN = "a-token-of-the-site-1234"
@@ -98,10 +98,9 @@ class Clock:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port that nobody listens on, and that no other test is given."""
+    (port,) = free_ports(1)
+    return port
 
 
 def wait_until(condition: Callable[[], Any], timeout_seconds: float = 30, what: str = "") -> Any:
