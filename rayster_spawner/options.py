@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from .profiles import Bounds, Profile, ProfileSet
+from .profile_fields import Bounds
+from .profiles import Profile, ProfileSet
 from .quantities import (
     MAX_MEMORY_MIB,
     MAX_WALLTIME_MINUTES,

@@ -98,6 +98,13 @@ def not_one_token(agent: Any) -> list[Mistake]:
     return []
 
 
+def warned_too_late(idle: Any) -> list[Mistake]:
+    """Return a mistake when the warning of ``idle`` would come before the time that it warns of has begun."""
+    if idle.warn_before >= idle.stop_after:
+        return [Mistake(("warn_before",), idle.warn_before, "must be less than stop_after")]
+    return []
+
+
 def site_label(profile_name: str, site: Any) -> str:
     """Return the site of a profile as one label value: ``cloud``, the virtual node, or the profile's own name."""
     return site[:63].rstrip(".-") if isinstance(site, str) else profile_name
@@ -120,7 +127,7 @@ Check = Callable[[Any], Iterable[Mistake]]
 _CHECKS: list[tuple[tuple[str, ...], Check]] = []
 
 
-def _needs(*fields: str) -> Callable[[Check], Check]:
+def needs(*fields: str) -> Callable[[Check], Check]:
     """Register a check with the fields it reads; it is left out where one of them is itself wrong."""
 
     def register(check: Check) -> Check:
@@ -140,19 +147,19 @@ def impossible(profile: Any) -> list[Mistake]:
     ]
 
 
-@_needs("site", "scheduler")
+@needs("site", "scheduler")
 def _scheduler_fits_site(p: Any) -> Iterator[Mistake]:
     if p.site == "cloud" and p.scheduler != "none":
         yield Mistake(("scheduler",), p.scheduler, "must be none for the site cloud")
 
 
-@_needs("scheduler", "walltime")
+@needs("scheduler", "walltime")
 def _batch_has_walltime(p: Any) -> Iterator[Mistake]:
     if p.scheduler != "none" and p.walltime is None:
         yield Mistake(("walltime",), None, f"is required for the scheduler {p.scheduler}")
 
 
-@_needs("scheduler", "cpu")
+@needs("scheduler", "cpu")
 def _batch_cores_are_whole(p: Any) -> Iterator[Mistake]:
     if p.scheduler != "none":
         for name in ("min", "max", "default"):
@@ -161,20 +168,20 @@ def _batch_cores_are_whole(p: Any) -> Iterator[Mistake]:
                 yield Mistake(("cpu", name), value, "must be a whole number of cores on a batch system")
 
 
-@_needs("scheduler", "slurm")
+@needs("scheduler", "slurm")
 def _slurm_settings_fit(p: Any) -> Iterator[Mistake]:
     if p.slurm is not None and p.scheduler != "slurm":
         yield Mistake(("slurm",), "…", f"is for the scheduler slurm, and this profile has {p.scheduler}")
 
 
-@_needs("scheduler", "gpu")
+@needs("scheduler", "gpu")
 def _htcondor_has_no_gpus(p: Any) -> Iterator[Mistake]:
     # interlink-htcondor-plugin writes RequestCpus and RequestMemory only.
     if p.scheduler == "htcondor" and p.gpu is not None:
         yield Mistake(("gpu",), "…", "interLink's HTCondor plugin cannot ask for GPUs")
 
 
-@_needs("scheduler", "mounts", "apptainer_options", "pre_exec", "cvmfs", "fuse")
+@needs("scheduler", "mounts", "apptainer_options", "pre_exec", "cvmfs", "fuse")
 def _job_settings_need_a_batch_system(p: Any) -> Iterator[Mistake]:
     if p.scheduler == "none":
         for name in ("mounts", "apptainer_options", "pre_exec", "cvmfs", "fuse"):
@@ -182,13 +189,13 @@ def _job_settings_need_a_batch_system(p: Any) -> Iterator[Mistake]:
                 yield Mistake((name,), "…", "is for batch systems (scheduler slurm or htcondor)")
 
 
-@_needs("site", "network")
+@needs("site", "network")
 def _cloud_needs_no_tunnel(p: Any) -> Iterator[Mistake]:
     if p.site == "cloud" and p.network.mode == "site":
         yield Mistake(("network", "mode"), "site", "must be direct for the site cloud")
 
 
-@_needs("network")
+@needs("network")
 def _tunnel_settings_need_a_tunnel(p: Any) -> Iterator[Mistake]:
     if p.network.mode == "direct":
         for name in ("tunnel_ports", "tunnel_timeout_seconds"):
@@ -196,7 +203,7 @@ def _tunnel_settings_need_a_tunnel(p: Any) -> Iterator[Mistake]:
                 yield Mistake(("network", name), getattr(p.network, name), "needs network.mode: site")
 
 
-@_needs("network")
+@needs("network")
 def _tunnel_ports_differ(p: Any) -> Iterator[Mistake]:
     ports, names = set(interlink.TUNNEL_OWN_PORTS), set(interlink.TUNNEL_OWN_NAMES)
     for n, port in enumerate(p.network.tunnel_ports):
@@ -208,7 +215,7 @@ def _tunnel_ports_differ(p: Any) -> Iterator[Mistake]:
             taken.add(value)
 
 
-@_needs("site", "home", "scheduler")
+@needs("site", "home", "scheduler")
 def _home_is_where_the_job_is(p: Any) -> Iterator[Mistake]:
     if p.site != "cloud" and p.home == "pvc":
         yield Mistake(
@@ -220,7 +227,7 @@ def _home_is_where_the_job_is(p: Any) -> Iterator[Mistake]:
         yield Mistake(("home",), "…", "a path is for batch systems (scheduler slurm or htcondor)")
 
 
-@_needs("images", "scheduler")
+@needs("images", "scheduler")
 def _images_can_be_told_apart(p: Any) -> Iterator[Mistake]:
     names = [image.name for image in p.images]
     for n, image in enumerate(p.images):
@@ -240,7 +247,7 @@ def _images_can_be_told_apart(p: Any) -> Iterator[Mistake]:
         yield Mistake(("images", n, "default"), True, "only one image can be the default")
 
 
-@_needs("images", "scheduler")
+@needs("images", "scheduler")
 def _htcondor_images_stay_in_containers(p: Any) -> Iterator[Mistake]:
     # interLink's plugin takes any image with this word in its name for a command to run without a container.
     for n, image in enumerate(p.images):
@@ -250,7 +257,7 @@ def _htcondor_images_stay_in_containers(p: Any) -> Iterator[Mistake]:
             )
 
 
-@_needs("scheduler", "cpu")
+@needs("scheduler", "cpu")
 def _cores_are_countable(p: Any) -> Iterator[Mistake]:
     if p.scheduler == "none":
         for name in ("min", "max", "default"):
@@ -259,7 +266,7 @@ def _cores_are_countable(p: Any) -> Iterator[Mistake]:
                 yield Mistake(("cpu", name), value, "must have at most three decimals")
 
 
-@_needs("slurm")
+@needs("slurm")
 def _extra_flags_are_not_ours(p: Any) -> Iterator[Mistake]:
     for n, flag in enumerate(p.slurm.extra_flags if p.slurm else []):
         name = flag.split("=")[0]
@@ -269,7 +276,7 @@ def _extra_flags_are_not_ours(p: Any) -> Iterator[Mistake]:
             yield Mistake(("slurm", "extra_flags", n), flag, "would break the job that interLink writes")
 
 
-@_needs("mounts", "fuse", "cvmfs")
+@needs("mounts", "fuse", "cvmfs")
 def _targets_differ(p: Any) -> Iterator[Mistake]:
     targets = [(("mounts", n, "target"), mount.target or mount.source) for n, mount in enumerate(p.mounts)]
     targets += [(("cvmfs", n, "mount_path"), volume.mount_path) for n, volume in enumerate(p.cvmfs)]
@@ -285,7 +292,7 @@ def _targets_differ(p: Any) -> Iterator[Mistake]:
             yield Mistake(("mounts", n, "target"), None, "is required when source holds {username}")
 
 
-@_needs("fuse", "cvmfs")
+@needs("fuse", "cvmfs")
 def _volume_names_differ(p: Any) -> Iterator[Mistake]:
     taken: set[str] = set()
     for kind in ("cvmfs", "fuse"):
@@ -295,21 +302,21 @@ def _volume_names_differ(p: Any) -> Iterator[Mistake]:
             taken.add(volume.name)
 
 
-@_needs("environment")
+@needs("environment")
 def _environment_is_not_the_hubs(p: Any) -> Iterator[Mistake]:
     for name in p.environment:
         if name.startswith(_HUB_ENVIRONMENT):
             yield Mistake(("environment", name), "…", "is set by the hub")
 
 
-@_needs("site", "node_labels")
+@needs("site", "node_labels")
 def _one_node_is_chosen_once(p: Any) -> Iterator[Mistake]:
     if p.site != "cloud" and isinstance(p.site, str) and interlink.HOSTNAME_LABEL in p.node_labels:
         value = p.node_labels[interlink.HOSTNAME_LABEL]
         yield Mistake(("node_labels", interlink.HOSTNAME_LABEL), value, "is written by RaySTER; use site")
 
 
-@_needs("site", "node_labels")
+@needs("site", "node_labels")
 def _virtual_nodes_run_no_linux(p: Any) -> Iterator[Mistake]:
     # interLink labels its node `kubernetes.io/os=virtual-kubelet`.
     labels = {"node_labels": p.node_labels, "site": p.site if isinstance(p.site, dict) else {}}
@@ -323,7 +330,7 @@ def _virtual_nodes_run_no_linux(p: Any) -> Iterator[Mistake]:
             )
 
 
-@_needs("annotations")
+@needs("annotations")
 def _annotations_are_safe(p: Any) -> Iterator[Mistake]:
     for key, value in p.annotations.items():
         if reason := _why_not_annotation(key, value):
@@ -346,7 +353,7 @@ def _why_not_annotation(key: str, value: str) -> str | None:
     return None
 
 
-@_needs("annotations", "pre_exec", "fuse")
+@needs("annotations", "pre_exec", "fuse")
 def _annotations_fit_into_a_pod(p: Any) -> Iterator[Mistake]:
     texts = {"pre_exec": p.pre_exec, "fuse": "".join(volume.script for volume in p.fuse)}
     texts["annotations"] = "".join(map("".join, p.annotations.items()))
@@ -360,7 +367,7 @@ def _annotations_fit_into_a_pod(p: Any) -> Iterator[Mistake]:
         )
 
 
-@_needs("environment")
+@needs("environment")
 def _environment_fits_into_a_pod(p: Any) -> Iterator[Mistake]:
     if len("".join(map("".join, p.environment.items())).encode()) > MAX_ENVIRONMENT_BYTES:
         yield Mistake(("environment",), "…", f"is too long: at most {MAX_ENVIRONMENT_BYTES} bytes in all")

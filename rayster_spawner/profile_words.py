@@ -1,5 +1,6 @@
 """Puts what pydantic found wrong in a profiles file into words for the person who writes it."""
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,6 +12,10 @@ LINES_PATTERN = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
 NO_NUL_PATTERN = r"^[^\x00]*$"
 HUB_URL_PATTERN = r"^https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?$"
 PORT_NAME_PATTERN = r"^[a-z]([a-z0-9-]{0,13}[a-z0-9])?$"
+RAY_VERSION_PATTERN = r"^[0-9]{1,3}\.[0-9]{1,4}\.[0-9]{1,4}$"
+IPV4_NETWORK_PATTERN = r"^[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}$"
+# The first one whose nodes know each other by a token.
+FIRST_RAY_VERSION = "2.52.0"
 
 # Each stands after "must be".
 _PATTERNS = {
@@ -19,6 +24,8 @@ _PATTERNS = {
     LINES_PATTERN: "text without control characters",
     NO_NUL_PATTERN: "text without NUL characters",
     HUB_URL_PATTERN: "a web address such as https://hub.example.org, without user names, queries or spaces",
+    RAY_VERSION_PATTERN: "a version of Ray such as 2.60.0, in quotes",
+    IPV4_NETWORK_PATTERN: "an IPv4 network such as 10.128.0.0/16",
     PORT_NAME_PATTERN: "at most 15 lower-case letters, digits and -, beginning with a letter",
 }
 # Fields that may be one thing or another: one sentence for both, where neither fits.
@@ -75,6 +82,25 @@ def reason(kind: str, value: Any, context: Mapping[str, Any], message: str) -> s
     if kind == "value_error":
         return str(context["error"])
     return message
+
+
+def check_ray_version(text: str) -> str:
+    """Return a version of Ray. Raises ValueError when its nodes would take anybody in."""
+    if _numbers(text) < _numbers(FIRST_RAY_VERSION):
+        raise ValueError(f"must be {FIRST_RAY_VERSION} or newer: older ones have no tokens")
+    return text
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+def check_ipv4_network(text: str) -> str:
+    """Return an IPv4 network. Raises ValueError when it is none, or when bits of a host are set in it."""
+    try:
+        return str(ipaddress.IPv4Network(text))
+    except ValueError:
+        raise ValueError(f"must be {_PATTERNS[IPV4_NETWORK_PATTERN]}, with zeros behind its length") from None
 
 
 def either(words: Iterable[str]) -> str:

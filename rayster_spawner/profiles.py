@@ -2,19 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from . import interlink, profile_words
 from .profile_checks import (
-    bounds_out_of_order,
     impossible,
     names_used_twice,
     not_one_token,
@@ -22,141 +13,29 @@ from .profile_checks import (
     site_label,
     sites_of_no_profile,
 )
-from .quantities import (
-    MAX_MEMORY_MIB,
-    MAX_WALLTIME_MINUTES,
-    MEMORY_HELP,
-    WALLTIME_HELP,
-    format_memory,
-    format_number,
-    format_walltime,
-    parse_memory_mib,
-    parse_walltime_minutes,
+from .profile_fields import (
+    ContainerPath,
+    CpuBounds,
+    EnvironmentName,
+    EnvironmentValue,
+    FilePath,
+    GpuBounds,
+    LabelKey,
+    LabelValue,
+    Member,
+    MemoryBounds,
+    Model,
+    Name,
+    NodeName,
+    SiteName,
+    SitePath,
+    SlurmWord,
+    Title,
+    WalltimeBounds,
+    WalltimeMinutes,
+    text_of,
 )
-
-
-class Model(BaseModel):
-    """A frozen model that refuses keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def _amount(parse: Any, help_text: str) -> Any:
-    def convert(value: Any) -> int:
-        if not isinstance(value, str):
-            raise ValueError(f"must be {help_text}")
-        amount = parse(value)
-        if amount < 1:
-            raise ValueError("must be more than 0")
-        return amount
-
-    return convert
-
-
-def _text(max_length: int, pattern: str | None = None) -> Any:
-    return StringConstraints(strict=True, min_length=1, max_length=max_length, pattern=pattern)
-
-
-def _no_parent_folder(path: str) -> str:
-    if ".." in path.split("/"):
-        raise ValueError("must not contain a '..' folder")
-    return path
-
-
-def _amount_schema(help_text: str, *examples: str) -> Any:
-    # What an admin writes is text; the number in our unit exists only after it is read.
-    return WithJsonSchema({"type": "string", "description": help_text, "examples": list(examples)})
-
-
-MemoryMib = Annotated[
-    int,
-    BeforeValidator(_amount(parse_memory_mib, MEMORY_HELP)),
-    Field(ge=1, le=MAX_MEMORY_MIB),
-    _amount_schema(MEMORY_HELP, "512Mi", "4Gi"),
-]
-WalltimeMinutes = Annotated[
-    int,
-    BeforeValidator(_amount(parse_walltime_minutes, WALLTIME_HELP)),
-    Field(ge=1, le=MAX_WALLTIME_MINUTES),
-    _amount_schema(WALLTIME_HELP, "30m", "8h", "24:00:00"),
-]
-Name = Annotated[str, _text(40, interlink.NAME_PATTERN)]
-Title = Annotated[str, _text(80, profile_words.ONE_LINE_PATTERN)]
-Member = Annotated[str, _text(255, profile_words.ONE_LINE_PATTERN)]
-LabelKey = Annotated[str, _text(317, interlink.LABEL_KEY_PATTERN)]
-LabelValue = Annotated[str, StringConstraints(strict=True, pattern=interlink.LABEL_VALUE_PATTERN)]
-NodeName = Annotated[str, _text(253, interlink.NODE_NAME_PATTERN)]
-SitePath = Annotated[str, _text(500, interlink.USER_PATH_PATTERN), BeforeValidator(_no_parent_folder)]
-SiteName = Annotated[str, _text(63, interlink.NODE_NAME_PATTERN)]
-FilePath = Annotated[str, _text(500, interlink.PATH_PATTERN)]
-ContainerPath = Annotated[str, _text(500, interlink.PATH_PATTERN), BeforeValidator(_no_parent_folder)]
-SlurmWord = Annotated[str, _text(64, interlink.SLURM_WORD_PATTERN)]
-EnvironmentName = Annotated[str, _text(128, interlink.ENV_NAME_PATTERN)]
-EnvironmentValue = Annotated[
-    str, StringConstraints(strict=True, max_length=32768, pattern=profile_words.NO_NUL_PATTERN)
-]
-
-
-class Bounds(Model):
-    """What a user may ask for: min ≤ default ≤ max."""
-
-    @staticmethod
-    def written(amount: Any) -> str:
-        """Return an amount as people write it."""
-        return format_number(amount)
-
-    @model_validator(mode="after")
-    def is_ordered(self) -> "Bounds":
-        """Refuse bounds that no value, or not the default, lies between."""
-        refuse(bounds_out_of_order(self, self.written))
-        return self
-
-
-class CpuBounds(Bounds):
-    """CPU cores that a user may ask for. Fractions are possible on cloud nodes only."""
-
-    min: float = Field(1, gt=0, le=4096, strict=True)
-    max: float = Field(gt=0, le=4096, strict=True)
-    default: float = Field(gt=0, le=4096, strict=True)
-
-
-class MemoryBounds(Bounds):
-    """Memory that a user may ask for, in MiB once read."""
-
-    min: MemoryMib = Field(1024, json_schema_extra={"default": "1Gi"})
-    max: MemoryMib
-    default: MemoryMib
-
-    @staticmethod
-    def written(amount: Any) -> str:
-        """Return an amount as people write it."""
-        return format_memory(amount)
-
-
-class GpuBounds(Bounds):
-    """GPUs that a user may ask for."""
-
-    min: int = Field(0, ge=0, le=1024, strict=True)
-    max: int = Field(ge=1, le=1024, strict=True)
-    default: int = Field(1, ge=0, le=1024, strict=True)
-    type: Title | None = Field(None, description="What people call it, such as `NVIDIA A100 64 GB`.")
-    # The only extended resources that a virtual node advertises (interLink `Resources.Accelerators`).
-    resource: Literal[
-        "nvidia.com/gpu", "amd.com/gpu", "intel.com/gpu", "xilinx.com/fpga", "intel.com/fpga"
-    ] = Field("nvidia.com/gpu", description="The Kubernetes resource that the node advertises.")
-
-
-class WalltimeBounds(Bounds):
-    """How long a server may run, in minutes once read."""
-
-    min: WalltimeMinutes = Field(10, json_schema_extra={"default": "10m"})
-    max: WalltimeMinutes
-    default: WalltimeMinutes
-
-    @staticmethod
-    def written(amount: Any) -> str:
-        """Return an amount as people write it."""
-        return format_walltime(amount)
+from .ray_settings import RaySettings
 
 
 class Image(Model):
@@ -180,11 +59,11 @@ class SlurmSettings(Model):
     partition: SlurmWord | None = None
     qos: SlurmWord | None = None
     reservation: SlurmWord | None = None
-    constraint: Annotated[str, _text(128, interlink.SLURM_CONSTRAINT_PATTERN)] | None = None
-    gres: Annotated[str, _text(96, interlink.GRES_PATTERN)] = Field(
+    constraint: Annotated[str, text_of(128, interlink.SLURM_CONSTRAINT_PATTERN)] | None = None
+    gres: Annotated[str, text_of(96, interlink.GRES_PATTERN)] = Field(
         "gpu:{n}", description="How the site names its GPUs; {n} is the number that the user chose."
     )
-    extra_flags: list[Annotated[str, _text(192, interlink.SLURM_FLAG_PATTERN)]] = Field(
+    extra_flags: list[Annotated[str, text_of(192, interlink.SLURM_FLAG_PATTERN)]] = Field(
         [], max_length=32, description="More sbatch options, each `--name` or `--name=value`."
     )
 
@@ -231,7 +110,7 @@ class TunnelPort(Model):
     """One more port that the tunnel opens towards the cloud."""
 
     port: int = Field(ge=1024, le=65535, strict=True)
-    name: Annotated[str, _text(15, profile_words.PORT_NAME_PATTERN)]
+    name: Annotated[str, text_of(15, profile_words.PORT_NAME_PATTERN)]
 
 
 class Network(Model):
@@ -295,7 +174,7 @@ class Profile(Model):
     slurm: SlurmSettings | None = None
     mounts: list[Mount] = Field([], max_length=50)
     environment: dict[EnvironmentName, EnvironmentValue] = Field({}, max_length=200)
-    apptainer_options: list[Annotated[str, _text(256, interlink.APPTAINER_OPTION_PATTERN)]] = Field(
+    apptainer_options: list[Annotated[str, text_of(256, interlink.APPTAINER_OPTION_PATTERN)]] = Field(
         [], max_length=50, description="Words for the apptainer command line, such as `--nv`."
     )
     pre_exec: Annotated[str, StringConstraints(strict=True, max_length=65536)] = Field(
@@ -308,7 +187,7 @@ class Profile(Model):
     tolerations: list[Toleration] = Field([], max_length=50)
     node_labels: dict[LabelKey, LabelValue] = Field({}, description="More labels that the node must have.")
     annotations: dict[LabelKey, Annotated[str, StringConstraints(strict=True, max_length=8192)]] = {}
-    hub_url: Annotated[str, _text(500, profile_words.HUB_URL_PATTERN)] | None = Field(
+    hub_url: Annotated[str, text_of(500, profile_words.HUB_URL_PATTERN)] | None = Field(
         None,
         description="The hub as seen from the site, such as `https://hub.example.org`. Default: the hub's own.",
     )
@@ -321,6 +200,9 @@ class Profile(Model):
     )
     home: Literal["pvc"] | HomeDirectory | None = Field(
         None, description="`pvc` (cloud only, its default), or a path at the site."
+    )
+    ray: RaySettings | None = Field(
+        None, description="Ray clusters whose workers are jobs of this profile. Without it there are none."
     )
 
     @property
@@ -337,6 +219,13 @@ class Profile(Model):
     def is_batch(self) -> bool:
         """Whether servers of this profile are jobs that may wait in a queue."""
         return self.scheduler != "none"
+
+    @property
+    def ray_head_place(self) -> Literal["site", "cloud"]:
+        """Where the head of a Ray cluster runs: ``site``, beside its workers, or ``cloud``, which they reach."""
+        if self.ray is not None and self.ray.head.place is not None:
+            return self.ray.head.place
+        return "site" if self.network.mode == "site" else "cloud"
 
     @property
     def start_timeout_seconds(self) -> int:
@@ -362,7 +251,7 @@ class Agent(Model):
         json_schema_extra={"oneOf": [{"required": ["token_file"]}, {"required": ["token_env"]}]}
     )
 
-    url: Annotated[str, _text(500, profile_words.HUB_URL_PATTERN)] = Field(
+    url: Annotated[str, text_of(500, profile_words.HUB_URL_PATTERN)] = Field(
         description="The agent's address as seen from the hub, such as `https://edge.example.org:8182`."
     )
     token_file: FilePath | None = Field(

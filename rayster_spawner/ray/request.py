@@ -21,9 +21,9 @@ _OF_A_WORKER = {"cpus": "cpu", "memory": "memory", "gpus": "gpu", "walltime": "w
 class ClusterRequest(BaseModel):
     """One cluster as it was asked for, complete and within the bounds of its profile.
 
-    ``workers`` is how many there shall be. ``cpus`` (cores), ``memory_mib``, ``gpus`` and ``walltime_minutes`` (None: the
-    profile has no limit) are what each of them gets; ``image`` is the name of one of the profile's images. ``title`` is
-    what the user calls it, ``server`` the name of the server that it belongs to, empty for the default one.
+    ``workers`` is how many there shall be. ``cpus`` (cores), ``memory_mib``, ``gpus`` and ``walltime_minutes`` (None:
+    the profile has no limit) are what each of them gets; ``image`` is the name of one of the profile's images.
+    ``title`` is what the user calls it, ``server`` the name of the server that it belongs to, empty for the default one.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -44,7 +44,8 @@ class ClusterRequest(BaseModel):
     ) -> "ClusterRequest":
         """Return the request in ``untrusted`` for ``profile``; what is left out gets the profile's default.
 
-        Arguments: ``untrusted`` is any JSON value; amounts are read as those of `ServerOptions`. ``groups`` are the user's.
+        Arguments: ``untrusted`` is any JSON value; amounts are read as `ServerOptions` reads them. ``groups`` are those
+        of the user.
         Raises OptionsError with one error per wrong field: 403 when the user may not use the profile.
         """
         if not isinstance(untrusted, Mapping):

@@ -1,6 +1,6 @@
 """The secret that a cluster's nodes and drivers know each other by.
 
-It is computed, not kept: the service needs to read no secret of the namespace, and knows the token again after a restart.
+It is computed, not kept: the service reads no secret of the namespace, and knows the token again after a restart.
 """
 
 import base64
