@@ -1,4 +1,4 @@
-"""Translates a pod that KubeSpawner built into a pod for the profile's site. Pure: plain data in, plain data out.
+"""Translates a pod (KubeSpawner's, or one of a Ray cluster) into one for the profile's site. Pure: plain data.
 
 A cloud profile changes amounts, image and placement. A virtual node needs more: interLink drops or misreads much of
 what a pod may say (claims, field references, security contexts, init containers of the chart) and pastes other parts
@@ -55,32 +55,34 @@ class OffloadError(ValueError):
         super().__init__("\n".join(errors))
 
 
-def offload(pod: Pod, profile: Profile, options: ServerOptions) -> Pod:
+def offload(pod: Pod, profile: Profile, options: ServerOptions, container: str = NOTEBOOK_CONTAINER) -> Pod:
     """Return ``pod`` as the site of ``profile`` needs it. The argument is left as it is.
 
     Arguments: ``pod`` is a manifest in Kubernetes' spelling, after the expansion of every template: braces in it and
-    in the profile mean nothing here. Raises OffloadError when the pod asks for what the site cannot do.
+    in the profile mean nothing here. ``container`` is the one that the options are for. Raises OffloadError when the
+    pod asks for what the site cannot do.
     """
     if options.profile != profile.name:
         raise OffloadError([f"options of profile {shown(options.profile)} given to profile {profile.name}"])
     pod = copy.deepcopy(pod)
-    notebook = _notebook(pod)
+    main = _named(pod, container)
     _set_metadata(pod, profile)
-    _set_image(notebook, profile, options)
-    _set_amounts(notebook, profile, options)
+    _set_image(main, profile, options)
+    _set_amounts(main, profile, options)
     _set_environment(
-        notebook, {**profile.environment, "RAYSTER_PROFILE": profile.name, "RAYSTER_SITE": site_name(profile)}
+        main, {**profile.environment, "RAYSTER_PROFILE": profile.name, "RAYSTER_SITE": site_name(profile)}
     )
     if options.walltime_minutes is not None:
-        _set_environment(notebook, {"RAYSTER_WALLTIME_MINUTES": str(options.walltime_minutes)})
+        _set_environment(main, {"RAYSTER_WALLTIME_MINUTES": str(options.walltime_minutes)})
     _place(pod, profile)
     if options.walltime_minutes is not None and profile.scheduler != "slurm":
         # The kubelet ends cloud pods by it, and HTCondor plugins that know a limit read it; SLURM has --time.
         pod["spec"]["activeDeadlineSeconds"] = 60 * options.walltime_minutes
     if profile.is_offloaded:
-        _make_portable(pod, profile)
-        _set_bind_address(_notebook(pod), profile)
-        _set_root_directory(pod, profile)
+        _make_portable(pod, profile, container)
+        if container == NOTEBOOK_CONTAINER:
+            _set_bind_address(_named(pod, container), profile)
+            _set_root_directory(pod, profile)
         _set_job_annotations(pod, profile, options)
         errors = list(what_stands_in_the_way(pod, profile))
         if errors:
@@ -108,11 +110,11 @@ def sbatch_flags(profile: Profile, options: ServerOptions) -> list[str]:
     return flags + list(settings.extra_flags if settings else ())
 
 
-def _notebook(pod: Pod) -> Pod:
+def _named(pod: Pod, name: str) -> Pod:
     containers = pod.get("spec", {}).get("containers") or []
-    named = [container for container in containers if container.get("name") == NOTEBOOK_CONTAINER]
+    named = [container for container in containers if container.get("name") == name]
     if not named:
-        raise OffloadError([f"the pod has no container named {NOTEBOOK_CONTAINER}"])
+        raise OffloadError([f"the pod has no container named {name}"])
     return named[0]
 
 
@@ -126,23 +128,24 @@ def _set_metadata(pod: Pod, profile: Profile) -> None:
     metadata["annotations"] = {**(metadata.get("annotations") or {}), **profile.annotations}
 
 
-def _set_image(notebook: Pod, profile: Profile, options: ServerOptions) -> None:
+def _set_image(container: Pod, profile: Profile, options: ServerOptions) -> None:
     image = next((image.image for image in profile.images if image.name == options.image), None)
     if image is None:
         raise OffloadError([f"profile {profile.name} has no image named {shown(options.image)}"])
-    notebook["image"] = image
-    _set_environment(notebook, {"JUPYTER_IMAGE": image, "JUPYTER_IMAGE_SPEC": image})
+    container["image"] = image
+    if container["name"] == NOTEBOOK_CONTAINER:
+        _set_environment(container, {"JUPYTER_IMAGE": image, "JUPYTER_IMAGE_SPEC": image})
 
 
-def _set_amounts(notebook: Pod, profile: Profile, options: ServerOptions) -> None:
+def _set_amounts(container: Pod, profile: Profile, options: ServerOptions) -> None:
     # Limits, because the SLURM plugin reads nothing else; equal requests, because the HTCondor one reads those.
     amounts = {"cpu": format_number(options.cpu), "memory": f"{options.memory_mib}Mi"}
     if profile.gpu is not None and options.gpu:
         amounts[profile.gpu.resource] = str(options.gpu)
-    notebook["resources"] = {"limits": dict(amounts), "requests": dict(amounts)}
+    container["resources"] = {"limits": dict(amounts), "requests": dict(amounts)}
     memory_bytes = str(options.memory_mib * 2**20)
     _set_environment(
-        notebook,
+        container,
         {
             "CPU_LIMIT": format_number(options.cpu),
             "CPU_GUARANTEE": format_number(options.cpu),
@@ -184,7 +187,7 @@ def toleration_manifest(toleration: Toleration) -> dict[str, Any]:
     return toleration.model_dump(by_alias=True, exclude_none=True)
 
 
-def _make_portable(pod: Pod, profile: Profile) -> None:
+def _make_portable(pod: Pod, profile: Profile, main: str) -> None:
     """Take out what a virtual node drops, misreads or must not be given."""
     spec = pod["spec"] = {field: value for field, value in pod["spec"].items() if field in _READ_OF_POD}
     spec["restartPolicy"] = "Never"
@@ -209,12 +212,12 @@ def _make_portable(pod: Pod, profile: Profile) -> None:
         container["volumeMounts"] = [
             mount for mount in container.get("volumeMounts") or [] if mount["name"] not in claims
         ]
-    notebook = _notebook(pod)
+    main_container = _named(pod, main)
     site_volumes = [(cvmfs.name, cvmfs.mount_path) for cvmfs in profile.cvmfs]
     site_volumes += [(fuse.name, fuse.mount_path) for fuse in profile.fuse]
     for name, mount_path in site_volumes:
         spec["volumes"].append({"name": name, "emptyDir": {}})
-        notebook["volumeMounts"].append({"name": name, "mountPath": mount_path})
+        main_container["volumeMounts"].append({"name": name, "mountPath": mount_path})
     for container in _containers(pod):
         if not container["volumeMounts"]:
             del container["volumeMounts"]
@@ -242,7 +245,7 @@ def _set_bind_address(notebook: Pod, profile: Profile) -> None:
 def _set_root_directory(pod: Pod, profile: Profile) -> None:
     # The HTCondor plugin's commands find their files in the directory that the job starts in; `--pwd` would leave it.
     if profile.scheduler == "htcondor" and (home := _home(profile, _user(pod))):
-        notebook = _notebook(pod)
+        notebook = _named(pod, NOTEBOOK_CONTAINER)
         if not any(entry["name"] == "JUPYTERHUB_ROOT_DIR" for entry in notebook.get("env") or []):
             _set_environment(notebook, {"JUPYTERHUB_ROOT_DIR": home})
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from . import interlink, profile_words
+from . import ray_checks as ray_checks  # what it finds is found in every profile
 from .profile_checks import (
     impossible,
     names_used_twice,

@@ -23,7 +23,7 @@ class ClusterRequest(BaseModel):
 
     ``workers`` is how many there shall be. ``cpus`` (cores), ``memory_mib``, ``gpus`` and ``walltime_minutes`` (None:
     the profile has no limit) are what each of them gets; ``image`` is the name of one of the profile's images.
-    ``title`` is what the user calls it, ``server`` the name of the server that it belongs to, empty for the default one.
+    ``title`` is what the user calls it, ``server`` the name of the server that it belongs to (empty: the default one).
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

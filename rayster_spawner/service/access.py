@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 from collections.abc import Iterable
+from dataclasses import dataclass
 from logging import Logger
 from typing import Any
 
@@ -15,6 +16,22 @@ from ..tickets import SCHEME, PageView, read_ticket
 from .settings import Settings
 
 HUB_ANSWER_SECONDS = 10
+# Who may start and stop everybody's servers may do so with the clusters that belong to them. On both lines of the hub
+# everybody has it for themselves (`admin:servers!user=ada`), and the token of an administrator's server has none of it.
+ADMIN_SCOPE = "admin:servers"
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Somebody with a JupyterHub token. ``name`` is None for a service, also if it is called like a user."""
+
+    name: str | None
+    groups: frozenset[str] = frozenset()
+    is_admin: bool = False
+
+    def may_touch(self, owner: str | None) -> bool:
+        """Tell whether clusters of ``owner`` are this one's to see and to change."""
+        return self.is_admin or (self.name is not None and self.name == owner)
 
 
 class Access:
@@ -38,12 +55,20 @@ class Access:
         """Return what a page or a JupyterHub user may look at. Raises HTTPError 401, 403 or 503."""
         if (view := self.page(header)) is not None:
             return view
-        model = await self._hub_user(_bearer(header, "token", "bearer"))
-        if not check_scopes(self._scopes, set(model.get("scopes") or ())):
-            raise web.HTTPError(403, "this token is not for this service")
+        model = await self._hub_model(header)
         name = model["name"]
         allowed = profiles.allowed(name, frozenset(model.get("groups") or ()))
         return PageView(name, None, tuple(profile.name for profile in allowed))
+
+    async def asker(self, header: str) -> Asker:
+        """Return whose JupyterHub token a request has. Raises HTTPError 401, 403 or 503."""
+        return asker_of(await self._hub_model(header))
+
+    async def _hub_model(self, header: str) -> dict[str, Any]:
+        model = await self._hub_user(_bearer(header, "token", "bearer"))
+        if not check_scopes(self._scopes, set(model.get("scopes") or ())):
+            raise web.HTTPError(403, "this token is not for this service")
+        return model
 
     async def _hub_user(self, token: str | None) -> dict[str, Any]:
         if token is None:
@@ -74,6 +99,15 @@ class Access:
                 yield name, read_token(site.agent).encode()
             except AgentFailed:
                 continue  # the background look has said so
+
+
+def asker_of(model: dict[str, Any]) -> Asker:
+    """Return who is meant by the hub's ``model`` of a user or of a service."""
+    return Asker(
+        model["name"] if model.get("kind", "user") == "user" else None,
+        frozenset(model.get("groups") or ()),
+        ADMIN_SCOPE in set(model.get("scopes") or ()),
+    )
 
 
 def _bearer(header: str, *schemes: str) -> str | None:
