@@ -49,9 +49,20 @@ class EventRecorder:
 
     *series* selects the newer form (`eventTime`, `series`, no `source`), which the real scheduler writes; otherwise
     the older one (`source`, `firstTimestamp`, `lastTimestamp`, `count`), which kubelets and controllers write.
+    Without *by_message*, an event with other words but of the same reason, about the same version of an object, counts
+    as a repeated one and its words are lost: so do controllers on controller-runtime.
     """
 
-    def __init__(self, client: KubeClient, component: str, *, host: str = "", series: bool = False) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        component: str,
+        *,
+        host: str = "",
+        series: bool = False,
+        by_message: bool = True,
+    ) -> None:
+        self._by_message = by_message
         self._client = client
         self._component = component
         self._host = host
@@ -85,7 +96,8 @@ class EventRecorder:
 
     async def _write(self, note: Obj) -> None:
         ref = note["ref"]
-        identity = (ref.get("uid"), ref.get("fieldPath"), note["reason"], note["message"])
+        what = note["message"] if self._by_message else ref.get("resourceVersion")
+        identity = (ref.get("uid"), ref.get("fieldPath"), note["reason"], what)
         if (seen := self._seen.get(identity)) is not None:
             event, count = seen
             try:

@@ -28,13 +28,15 @@ class Informer:
         url_path: str,
         *,
         field_selector: str = "",
+        label_selector: str = "",
         on_change: OnChange | None = None,
     ) -> None:
         self.items: dict[Key, Obj] = {}
         self.synced = asyncio.Event()
         self._client = client
         self._path = url_path
-        self._selector = {"fieldSelector": field_selector} if field_selector else {}
+        selectors = {"fieldSelector": field_selector, "labelSelector": label_selector}
+        self._selector = {name: text for name, text in selectors.items() if text}
         self._on_change = on_change
 
     async def run(self) -> None:
