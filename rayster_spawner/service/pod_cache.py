@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 from .. import interlink
 from ..life.pod_status import Pod
 from ..offload import PROFILE_LABEL, SITE_LABEL
+from ..ray.names import RAY_CLUSTER_LABEL, RAY_GROUP_LABEL, RAY_NODE_TYPE_LABEL
 from ..sites.change import Change
 
 USERNAME = "hub.jupyter.org/username"
@@ -15,7 +16,10 @@ SERVERNAME = "hub.jupyter.org/servername"
 SPAWN_ID = "rayster.dev/spawn-id"
 REQUESTED_AT = "rayster.dev/requested-at"
 
-_LABELS = (PROFILE_LABEL, SITE_LABEL)
+# Of a Ray pod that ended before anybody deleted it. Its last phase does not tell: a worker that is sent away ends, too.
+ENDED_ITSELF = "endedItself"
+
+_LABELS = (PROFILE_LABEL, SITE_LABEL, RAY_CLUSTER_LABEL, RAY_NODE_TYPE_LABEL, RAY_GROUP_LABEL)
 _ANNOTATIONS = (USERNAME, SERVERNAME, SPAWN_ID, REQUESTED_AT, interlink.JOB_ID_ANNOTATION)
 _METADATA = ("name", "uid", "creationTimestamp", "deletionTimestamp")
 _STATUS = ("phase", "reason", "message", "podIP")
@@ -64,6 +68,24 @@ def server_of(pod: Pod) -> ServerName | None:
     return ServerName(annotations[USERNAME], annotations.get(SERVERNAME, ""))
 
 
+def cluster_of(pod: Pod) -> str | None:
+    """Return the Ray cluster that ``pod`` is the head or a worker of, or None."""
+    return pod["metadata"]["labels"].get(RAY_CLUSTER_LABEL)
+
+
+def _is_over(pod: Pod) -> bool:
+    status = pod["status"]
+    return status.get("phase") in ("Failed", "Succeeded") or any(
+        "terminated" in (container.get("state") or {}) for container in status["containerStatuses"]
+    )
+
+
+def _ended_itself(pod: Pod, before: Pod | None) -> bool:
+    if before is not None and ENDED_ITSELF in before:
+        return True
+    return "deletionTimestamp" not in pod["metadata"] and _is_over(pod)
+
+
 class PodCache:
     """What the API server said of all pods, and when it was heard last (seconds of a monotonic ``clock``)."""
 
@@ -73,6 +95,8 @@ class PodCache:
         self._clock = clock
         self._heard_at = clock()
         self._uids: dict[ServerName, set[str]] = {}
+        self._of_cluster: dict[str, set[str]] = {}
+        self._listeners: list[Callable[[Pod, bool], None]] = []
         # Held by the streams that wait for them, and gone with the last of these.
         self._changes: WeakValueDictionary[ServerName, Change] = WeakValueDictionary()
 
@@ -87,34 +111,52 @@ class PodCache:
 
     def replace(self, pods: Iterable[Pod]) -> None:
         """Take ``pods`` (as `trim` returns them) for all there are."""
-        self.pods, self._uids = {}, {}
+        before, self.pods = self.pods, {}
+        self._uids, self._of_cluster = {}, {}
         for pod in pods:
-            self._add(pod)
+            self._add(pod, before.get(pod["metadata"]["uid"]))
         self.is_synced = True
         self.hear()
         for change in list(self._changes.values()):
             change.tell()
+        for uid, pod in before.items():
+            if uid not in self.pods:
+                self._tell_listeners(pod, True)
+        for pod in list(self.pods.values()):
+            self._tell_listeners(pod, False)
 
     def put(self, pod: Pod) -> None:
         """Add a pod, or what is new of one."""
-        self._add(pod)
+        self._add(pod, self.pods.get(pod["metadata"]["uid"]))
         self.hear()
         self._tell(pod)
+        self._tell_listeners(pod, False)
 
     def remove(self, pod: Pod) -> None:
         """Forget a pod that is gone."""
-        uid, server = pod["metadata"]["uid"], server_of(pod)
-        self.pods.pop(uid, None)
+        uid, server, cluster = pod["metadata"]["uid"], server_of(pod), cluster_of(pod)
+        before = self.pods.pop(uid, None)
         if server in self._uids:
             self._uids[server].discard(uid)
             if not self._uids[server]:
                 del self._uids[server]
+        if cluster in self._of_cluster:
+            self._of_cluster[cluster].discard(uid)
+            if not self._of_cluster[cluster]:
+                del self._of_cluster[cluster]
+            if _ended_itself(pod, before):
+                pod[ENDED_ITSELF] = True
         self.hear()
         self._tell(pod)
+        self._tell_listeners(pod, True)
 
-    def _add(self, pod: Pod) -> None:
-        uid, server = pod["metadata"]["uid"], server_of(pod)
+    def _add(self, pod: Pod, before: Pod | None) -> None:
+        uid, server, cluster = pod["metadata"]["uid"], server_of(pod), cluster_of(pod)
         self.pods[uid] = pod
+        if cluster is not None:
+            self._of_cluster.setdefault(cluster, set()).add(uid)
+            if _ended_itself(pod, before):
+                pod[ENDED_ITSELF] = True
         if server is not None:
             self._uids.setdefault(server, set()).add(uid)
 
@@ -123,6 +165,22 @@ class PodCache:
         change = self._changes.get(server) if server is not None else None
         if change is not None:
             change.tell()
+
+    def listen(self, listener: Callable[[Pod, bool], None]) -> None:
+        """Call ``listener`` with each pod of a Ray cluster that is new or another, or that is gone (then with True)."""
+        self._listeners.append(listener)
+
+    def _tell_listeners(self, pod: Pod, is_gone: bool) -> None:
+        if self._listeners and cluster_of(pod) is not None:
+            for listener in self._listeners:
+                listener(pod, is_gone)
+
+    def of_cluster(self, cluster: str) -> list[Pod]:
+        """Return the pods of a Ray cluster, oldest first."""
+        pods = [self.pods[uid] for uid in self._of_cluster.get(cluster, ())]
+        return sorted(
+            pods, key=lambda pod: (pod["metadata"].get("creationTimestamp", ""), pod["metadata"]["name"])
+        )
 
     def of_server(self, server: ServerName) -> Pod | None:
         """Return the pod of a server: the newest one, one that is not going if there is such."""
