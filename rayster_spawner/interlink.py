@@ -16,6 +16,7 @@ HOSTNAME_LABEL: Final = "kubernetes.io/hostname"
 NO_SCHEDULE_TAINT: Final = "virtual-node.interlink/no-schedule"
 NOT_READY_TAINT: Final = "node.kubernetes.io/not-ready"
 UNREACHABLE_TAINT: Final = "node.kubernetes.io/unreachable"
+NETWORK_UNAVAILABLE_TAINT: Final = "node.kubernetes.io/network-unavailable"
 
 # What the SLURM and HTCondor plugins read. Every value is pasted into a shell script at the site.
 FLAGS: Final = "slurm-job.vk.io/flags"
