@@ -22,6 +22,8 @@ from rayster_spawner.service.process import running
 from rayster_spawner.service.settings import Settings
 from rayster_spawner.tickets import PageView, make_ticket
 
+from ..http_backend import Backend
+
 NAMESPACE = "rayster"
 SERVICE_TOKEN = "the-token-of-the-service"
 SITE_TOKENS = {"padova": "the-token-of-padova", "bari": "the-token-of-bari"}
@@ -38,15 +40,6 @@ def wait_until(what: Callable[[], Any], seconds: float = 30) -> Any:
                 return answer
         assert time.monotonic() < deadline, f"not so after {seconds} s"
         time.sleep(0.05)
-
-
-async def until(what: Callable[[], Any], seconds: float = 30) -> Any:
-    """Return the first true answer of ``what``, on the loop."""
-    deadline = time.monotonic() + seconds
-    while not (answer := what()):
-        assert time.monotonic() < deadline, f"not so after {seconds} s"
-        await asyncio.sleep(0.02)
-    return answer
 
 
 class Cluster:
@@ -186,34 +179,6 @@ class Cluster:
         self._post("/api/v1/nodes", {"metadata": {"name": name, "labels": labels}}, 201, 409)
         condition = {"type": "Ready", "status": ready, "lastTransitionTime": "2026-11-25T14:02:00Z"}
         self._merge(f"{self.url}/api/v1/nodes/{name}/status", {"status": {"conditions": [condition]}})
-
-
-class Backend:
-    """A small HTTP server on the tests' loop: the hub's REST API, or a site's agent."""
-
-    def __init__(self) -> None:
-        self.url, self.port = "", 0
-        self._runner: web.AppRunner | None = None
-
-    async def start(self) -> None:
-        """Serve, at the same port as before."""
-        app = web.Application()
-        app.router.add_get("/{path:.*}", self.answer)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
-        self.port = self._runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    async def stop(self) -> None:
-        """Be down."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer a request."""
-        raise NotImplementedError
 
 
 class FakeHub(Backend):

@@ -11,7 +11,8 @@ import pytest
 from rayster_spawner.service import handlers
 from rayster_spawner.service.pod_cache import PodCache
 
-from .conftest import SITE_TOKENS, Service, synced, until
+from ..http_backend import until
+from .conftest import SITE_TOKENS, Service, synced
 
 PADOVA = f"Bearer {SITE_TOKENS['padova']}"
 

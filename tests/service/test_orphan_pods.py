@@ -12,7 +12,8 @@ from rayster_spawner.service.pod_cache import PodCache, ServerName, trim
 from rayster_spawner.service.pod_feed import PodFeed
 from rayster_spawner.service.process import kubernetes_api
 
-from .conftest import LOG, NAMESPACE, SERVICE_TOKEN, until
+from ..http_backend import until
+from .conftest import LOG, NAMESPACE, SERVICE_TOKEN
 
 GRACE = 600
 NOW = 10_000.0

@@ -12,7 +12,7 @@ from rayster_spawner.service import streams as module
 from rayster_spawner.service.streams import EventHandler, Streams
 from rayster_spawner.sites.change import Change
 
-from .conftest import until
+from ..http_backend import until
 
 MEBIBYTE = 2**20
 

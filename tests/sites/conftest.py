@@ -1,15 +1,20 @@
 """Profiles, nodes and an agent that does what a test says."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
 from rayster_spawner.profile_files import validate_profiles
 from rayster_spawner.profiles import ProfileSet
+from rayster_spawner.sites import Sites
+
+from ..http_backend import Backend
 
 TOKEN = "the-token-of-padova"
 
@@ -55,36 +60,56 @@ def node_manifest(name: str, ready: str = "True", virtual: bool = True, **change
     return {"metadata": metadata, "spec": {}, "status": {"conditions": [condition]}, **changes}
 
 
-class FakeAgent:
+LOG = logging.getLogger("tests.sites")
+UP = [node_manifest("padova"), node_manifest("worker", virtual=False)]
+DOWN = [node_manifest("padova", "False")]
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make_sites(profiles: ProfileSet, nodes: Any = UP, **settings: Any) -> Sites:
+    """Return sites that have not looked yet; ``nodes`` is a list, or an exception that listing them raises."""
+
+    async def list_nodes() -> list[dict[str, Any]]:
+        if isinstance(nodes, Exception):
+            raise nodes
+        return nodes
+
+    return Sites(lambda: profiles, list_nodes, LOG, **{"timeout_seconds": 2, **settings})
+
+
+async def look(sites: Sites) -> None:
+    """Let them look once."""
+    await sites.look_at_nodes()
+    async with aiohttp.ClientSession() as session:
+        await sites.ask_agents(session)
+
+
+def padova(sites: Sites) -> Any:
+    """Return what is known of the site of the profile padova."""
+    return sites.status(sites.get_profiles().get("padova"))
+
+
+class FakeAgent(Backend):
     """A site's agent: tests set what it answers, and how late."""
 
     def __init__(self) -> None:
-        self.url = ""
-        self.port = 0
+        super().__init__()
         self.token = TOKEN
         self.answers: dict[str, Any] = {"/v1/site": site_answer(), "/v1/jobs": jobs_answer()}
         self.status = 200
         self.delay_seconds = 0.0
         self.asked = 0
-        self._runner: web.AppRunner | None = None
 
-    async def start(self) -> None:
-        """Serve, at the same port as before."""
-        app = web.Application()
-        app.router.add_get("/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
-        self.port = self._runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    async def stop(self) -> None:
-        """Be down."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         self.asked += 1
         await asyncio.sleep(self.delay_seconds)
         if request.headers.get("Authorization") != f"Bearer {self.token}":
