@@ -9,15 +9,13 @@ from .. import interlink
 from ..life.pod_status import Pod
 from ..offload import PROFILE_LABEL, SITE_LABEL
 from ..ray.names import RAY_CLUSTER_LABEL, RAY_GROUP_LABEL, RAY_NODE_TYPE_LABEL
+from ..ray.rows import ENDED_ITSELF
 from ..sites.change import Change
 
 USERNAME = "hub.jupyter.org/username"
 SERVERNAME = "hub.jupyter.org/servername"
 SPAWN_ID = "rayster.dev/spawn-id"
 REQUESTED_AT = "rayster.dev/requested-at"
-
-# Of a Ray pod that ended before anybody deleted it. Its last phase does not tell: a worker that is sent away ends, too.
-ENDED_ITSELF = "endedItself"
 
 _LABELS = (PROFILE_LABEL, SITE_LABEL, RAY_CLUSTER_LABEL, RAY_NODE_TYPE_LABEL, RAY_GROUP_LABEL)
 _ANNOTATIONS = (USERNAME, SERVERNAME, SPAWN_ID, REQUESTED_AT, interlink.JOB_ID_ANNOTATION)
@@ -81,6 +79,7 @@ def _is_over(pod: Pod) -> bool:
 
 
 def _ended_itself(pod: Pod, before: Pod | None) -> bool:
+    """Tell whether ``pod`` ended before anybody deleted it. Its last phase does not tell: who is sent away ends, too."""
     if before is not None and ENDED_ITSELF in before:
         return True
     return "deletionTimestamp" not in pod["metadata"] and _is_over(pod)
