@@ -8,7 +8,9 @@ from typing import Any
 
 from ..profiles import Profile
 from . import names
-from .pod_templates import Owner, PodTemplates
+from .network import network_of
+from .owner import Owner
+from .pod_templates import PodTemplates
 from .ports import HeadPorts
 from .request import ClusterRequest
 
@@ -58,6 +60,7 @@ def ray_cluster(
         names.REQUESTED_AT: f"{requested_at:.3f}",
         names.GCS_PORT: str(ports.gcs),
         names.DASHBOARD_PORT: str(ports.dashboard),
+        names.NETWORK: network_of(cluster_id, profile, owner).as_json(),
     }
     if request.title:
         annotations[names.TITLE] = request.title

@@ -45,6 +45,8 @@ TITLE: Final = "rayster.dev/title"
 # ... the ports of its head, ...
 GCS_PORT: Final = "rayster.dev/ray-gcs-port"
 DASHBOARD_PORT: Final = "rayster.dev/ray-dashboard-port"
+# ... how nodes find each other (JSON), whatever the profile says by now, ...
+NETWORK: Final = "rayster.dev/ray-network"
 # ... and what the service keeps of its life.
 ENDED_WORKERS: Final = "rayster.dev/ended-workers"
 IDLE_SINCE: Final = "rayster.dev/idle-since"

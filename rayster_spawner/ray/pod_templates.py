@@ -12,6 +12,8 @@ from ..profile_checks import CLOUD_SITE
 from ..profiles import Profile
 from ..quantities import format_number
 from . import names
+from .network import network_of
+from .owner import Owner
 from .ports import HeadPorts
 from .request import ClusterRequest
 
@@ -28,44 +30,6 @@ _WORKER_GIVES_UP_SECONDS = 10
 _METRICS_PORT = 18080
 # Notebooks on other nodes ask it, too; whoever has no token is told nothing.
 _EVERY_ADDRESS = "0.0.0.0"  # noqa: S104
-
-
-@dataclass(frozen=True)
-class Owner:
-    """The server that a cluster belongs to: its pod, whose it is as the hub spells it, and the user's label."""
-
-    pod_name: str
-    pod_uid: str
-    user: str
-    server: str
-    user_label: str
-
-    def reference(self) -> Object:
-        """Return the reference that lets an object go with the pod."""
-        return {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "name": self.pod_name,
-            "uid": self.pod_uid,
-            "controller": False,
-            "blockOwnerDeletion": True,
-        }
-
-
-def rendezvous_file(cluster_id: str, profile: Profile, user_label: str) -> str | None:
-    """Return the file in which nodes of a cluster in network `site` find its head, None for `direct`.
-
-    Raises OffloadError when ``user_label`` is no escaped name.
-    """
-    if profile.ray is None or profile.network.mode != "site" or profile.ray.shared_directory is None:
-        return None
-    folder = profile.ray.shared_directory
-    if "{username}" in folder:
-        try:
-            folder = interlink.expand_username(folder, user_label)
-        except ValueError as error:
-            raise OffloadError([str(error)]) from None
-    return f"{folder.rstrip('/')}/{cluster_id}.json"
 
 
 @dataclass(frozen=True)
@@ -183,7 +147,7 @@ class PodTemplates:
             # Whoever runs on a site's nodes tells nobody outside of it.
             "RAY_USAGE_STATS_ENABLED": "0",
         }
-        rendezvous = rendezvous_file(self.cluster_id, self.profile, self.owner.user_label)
+        rendezvous = network_of(self.cluster_id, self.profile, self.owner).rendezvous
         if rendezvous is not None:
             environment["RAYSTER_RAY_RENDEZVOUS"] = rendezvous
         if ray.object_store is not None:

@@ -19,6 +19,8 @@ HUB_ANSWER_SECONDS = 10
 # Who may start and stop everybody's servers may do so with the clusters that belong to them. On both lines of the hub
 # everybody has it for themselves (`admin:servers!user=ada`), and the token of an administrator's server has none of it.
 ADMIN_SCOPE = "admin:servers"
+# Who may enter everybody's servers may run code in their clusters, too.
+ENTER_SCOPE = "access:servers"
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,15 @@ class Asker:
     name: str | None
     groups: frozenset[str] = frozenset()
     is_admin: bool = False
+    enters_all: bool = False
 
     def may_touch(self, owner: str | None) -> bool:
         """Tell whether clusters of ``owner`` are this one's to see and to change."""
         return self.is_admin or (self.name is not None and self.name == owner)
+
+    def may_enter(self, owner: str | None) -> bool:
+        """Tell whether this one may run code in clusters of ``owner``."""
+        return self.enters_all or (self.name is not None and self.name == owner)
 
 
 class Access:
@@ -107,6 +114,7 @@ def asker_of(model: dict[str, Any]) -> Asker:
         model["name"] if model.get("kind", "user") == "user" else None,
         frozenset(model.get("groups") or ()),
         ADMIN_SCOPE in set(model.get("scopes") or ()),
+        ENTER_SCOPE in set(model.get("scopes") or ()),
     )
 
 
