@@ -50,6 +50,8 @@ class Addresses:
     plugins: dict[str, int]
     agents: dict[str, int]
     pod_cidr: str
+    # What a profile may use as the network of its Ray nodes, as if every node of a site had a card in it.
+    ray_cidr: str
 
     @property
     def api_url(self) -> str:
@@ -64,7 +66,7 @@ class Addresses:
 
 
 def choose_addresses(host: str, port: int | None) -> Addresses:
-    """Return ports and a pod network that no other testbed of this machine has.
+    """Return ports and networks that no other testbed of this machine has.
 
     Args:
         host: the address that the public port listens on.
@@ -81,16 +83,17 @@ def choose_addresses(host: str, port: int | None) -> Addresses:
         service=service,
         plugins=dict(zip(names, others[: len(names)], strict=True)),
         agents=dict(zip(names, others[len(names) :], strict=True)),
-        pod_cidr=_pod_network(),
+        pod_cidr=_loopback_network(),
+        ray_cidr=_loopback_network(),
     )
 
 
-def _pod_network() -> str:
+def _loopback_network() -> str:
     # 127.0.0.0/8 is all loopback on Linux. The first addresses are what other programs take by habit.
     for number in random.SystemRandom().sample(range(20, 250), k=230):
         if claim(f"pod-network-{number}"):
             return f"127.{number}.0.0/16"
-    raise OSError("no loopback network is left for the pods of one more testbed")
+    raise OSError("no loopback network is left for one more testbed")
 
 
 class Layout:
@@ -104,6 +107,8 @@ class Layout:
         self.hub = self.root / "hub"
         self.homes = self.root / "homes"
         self.profiles = self.root / "profiles.yaml"
+        # Stands for a file of the images: containers see the files of this machine.
+        self.ray_bash_env = self.root / "ray" / "skip-gcs-wait.sh"
         self.password = self.root / "password"
         self.lock = self.root / "lock"
         self.summary = self.root / "testbed.json"
@@ -116,6 +121,10 @@ class Layout:
     def data(self, part: str) -> Path:
         """Where a part keeps its own."""
         return self.root / "data" / part
+
+    def names(self) -> Path:
+        """Where containers find the names of the cluster; a plain word, for it goes into PYTHONPATH."""
+        return short_path(self.root) / self.data("cluster-names").relative_to(self.root)
 
     def agent_token(self, site: str) -> Path:
         """The file with the one secret between a site's agent and the hub's side; `secret` makes it."""
@@ -152,10 +161,17 @@ class Layout:
 
 
 def profile_words(addresses: Addresses, layout: Layout) -> dict[str, str]:
-    """Return what stands for `${…}` in a profiles file: `STATE`, and `<SITE>_AGENT` and `<SITE>_TOKEN` of each site."""
+    """Return what stands for `${…}` in a profiles file.
+
+    `STATE`, `RAY_NETWORK`, `RAY_BASH_ENV`, and `<SITE>_AGENT` and `<SITE>_TOKEN` of each site.
+    """
     # A profile's paths are plain words; the state directory may not be one.
     state = short_path(layout.root)
-    words = {"STATE": str(state)}
+    words = {
+        "STATE": str(state),
+        "RAY_NETWORK": addresses.ray_cidr,
+        "RAY_BASH_ENV": str(state / layout.ray_bash_env.relative_to(layout.root)),
+    }
     for site in SITES:
         name = site.name.upper().replace("-", "_")
         words[f"{name}_AGENT"] = f"http://127.0.0.1:{addresses.agents[site.name]}"

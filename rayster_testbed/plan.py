@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import sys
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rayster_testbed.answers import accepts_connections, answers_ok
 from rayster_testbed.cluster import Cluster
 from rayster_testbed.identities import NAMESPACE
 from rayster_testbed.layout import (
@@ -71,7 +68,8 @@ def plan_parts(setting: Setting, layout: Layout, addresses: Addresses, cluster: 
     """Return the plans of all parts of a testbed, those that others need first."""
     plans = [
         _apiserver(layout, addresses, cluster),
-        *(_controller(name, layout) for name in ("scheduler", "node_lifecycle")),
+        *(_controller(name, layout) for name in ("scheduler", "node_lifecycle", "ray_operator")),
+        _cluster_names(layout),
         _kubelet(layout, addresses, cluster),
         _batch_system(layout, setting.batch),
     ]
@@ -113,6 +111,20 @@ def _controller(module: str, layout: Layout) -> PartPlan:
     )
 
 
+def _cluster_names(layout: Layout) -> PartPlan:
+    hosts = layout.names() / "hosts"
+    return PartPlan(
+        name="cluster-names",
+        command=_module(
+            "cluster_names",
+            *("--kubeconfig", layout.kubeconfig("cluster-names"), "--directory", layout.names()),
+        ),
+        needs=(MANIFESTS,),
+        is_ready=hosts.exists,
+        ready_file=hosts,
+    )
+
+
 def _kubelet(layout: Layout, addresses: Addresses, cluster: Cluster) -> PartPlan:
     return PartPlan(
         name="kubelet",
@@ -121,6 +133,7 @@ def _kubelet(layout: Layout, addresses: Addresses, cluster: Cluster) -> PartPlan
             *("--kubeconfig", layout.kubeconfig("kubelet"), "--node-name", CLOUD_NODE),
             *("--cpu", 8, "--memory", "16Gi"),
             *("--pod-cidr", addresses.pod_cidr, "--data-dir", layout.data("kubelet")),
+            *("--names-dir", layout.names()),
         ),
         needs=(MANIFESTS,),
         is_ready=lambda: cluster.node_is_ready(CLOUD_NODE),
@@ -151,6 +164,7 @@ def _plugin(site: str, setting: Setting, layout: Layout, addresses: Addresses) -
             "slurm_plugin",
             *("--bind", "127.0.0.1", "--port", port, "--data-dir", layout.data(name), "--mode", setting.mode),
             *("--slurm-bin-dir", layout.slurm / "bin", "--slurm-conf", layout.slurm / "slurm.conf"),
+            *("--names-dir", layout.names()),
         ),
         needs=("slurm",),
         is_ready=lambda: accepts_connections(port),
@@ -269,27 +283,3 @@ def proxy_program() -> str:
     """Return the path of configurable-http-proxy: the one of this venv, else the system's."""
     own = Path(sys.prefix) / "bin" / "configurable-http-proxy"
     return str(own) if own.exists() else shutil.which(own.name) or str(own)
-
-
-def accepts_connections(port: int) -> bool:
-    """Whether something listens on that port of this machine."""
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-def answers_ok(url: str) -> Callable[[], bool]:
-    """Return a function that tells whether ``url`` answers with a 2xx status."""
-    # Not through a proxy of the environment: it is this machine.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-    def ask() -> bool:
-        try:
-            with opener.open(url, timeout=2) as answer:
-                return 200 <= answer.status < 300
-        except (OSError, urllib.error.URLError):
-            return False
-
-    return ask

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import shutil
 import string
 import subprocess
 import threading
@@ -189,11 +190,12 @@ class Testbed:
         if self._lock is None:  # not started, or the state directory is another testbed's
             return
         self._stop_part(HUB_NAME)
-        self._stop_together(["proxy", SERVICE_NAME, *(agent_of(site.name) for site in SITES)])
+        # Also who would make new pods for those that are ended next.
+        self._stop_together(["proxy", SERVICE_NAME, "ray-operator", *(agent_of(site.name) for site in SITES)])
         if self.parts:
             self._end_servers()
         sites = [name for site in SITES for name in (site.name, f"{site.name}-plugin")]
-        self._stop_together([*sites, "kubelet", "scheduler", "node-lifecycle"])
+        self._stop_together([*sites, "kubelet", "scheduler", "node-lifecycle", "cluster-names"])
         self._stop_together([name for name in self.parts if name != "apiserver"])
         self._stop_part("apiserver")
         for process in end_processes(self.layout.root, _LEFTOVER_GRACE_SECONDS):
@@ -260,7 +262,8 @@ class Testbed:
         """Write what the parts read: certificates, tokens, kubeconfigs, the demo's profiles."""
         layout = self.layout
         certificate = server_certificate(layout.pki)
-        names = ["scheduler", "node-lifecycle", "kubelet", *(site.name for site in SITES)]
+        names = ["scheduler", "node-lifecycle", "ray-operator", "cluster-names", "kubelet"]
+        names += [site.name for site in SITES]
         identities = [ADMIN, HUB, SERVICE, *map(part_identity, names)]
         for name, token in write_tokens(layout.tokens, identities).items():
             write_kubeconfig(
@@ -269,6 +272,8 @@ class Testbed:
         source = self._profiles or REPOSITORY / "rayster_testbed" / "demo" / "profiles.yaml"
         text = string.Template(source.read_text()).safe_substitute(profile_words(self.addresses, layout))
         layout.profiles.write_text(text)
+        layout.ray_bash_env.parent.mkdir(exist_ok=True)
+        shutil.copyfile(REPOSITORY / "rayster_testbed" / "demo" / "skip-gcs-wait.sh", layout.ray_bash_env)
         layout.demo_password()
 
     def _write_summary(self) -> None:
@@ -284,7 +289,9 @@ class Testbed:
         )
 
     def _install_manifests(self) -> None:
-        documents = read_manifests(REPOSITORY / "rayster_testbed" / "manifests" / "zero-to-jupyterhub.yaml")
+        manifests = REPOSITORY / "rayster_testbed" / "manifests"
+        documents = read_manifests(manifests / "zero-to-jupyterhub.yaml")
+        documents += read_manifests(manifests / "raycluster.yaml")
         documents += read_manifests(REPOSITORY / "helm-values" / "rbac.yaml")
         self.cluster.apply(documents, NAMESPACE)
         if self._was_unclean:

@@ -28,6 +28,7 @@ async def _run(options: argparse.Namespace) -> None:
             options.data_dir.absolute(),
             allocatable,
             options.restart_backoff_seconds,
+            options.names_dir,
         )
         server = KubeletServer(pods)
         await server.start(addresses.node, options.port)
@@ -68,6 +69,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="port of the log server (default: a free one)")
     parser.add_argument("--lease-seconds", type=int, default=40, help="renewed every quarter of it")
     parser.add_argument("--restart-backoff-seconds", type=float, default=10.0)
+    parser.add_argument("--names-dir", type=Path, help="that of rayster_testbed.cluster_names")
     parser.add_argument(
         "--stop-pods-on-exit", action="store_true", help="end all containers on SIGTERM or SIGINT"
     )

@@ -40,6 +40,7 @@ class PodManager:
         data_dir: Path,
         allocatable: Mapping[str, str],
         first_backoff_seconds: float = 10.0,
+        names_dir: Path | None = None,
     ) -> None:
         self._client = client
         self._node_name = node_name
@@ -55,7 +56,7 @@ class PodManager:
             client, path("pods"), field_selector=f"spec.nodeName={node_name}", on_change=self._changed
         )
         self.runtime = Runtime(data_dir, self._wake)
-        self._starter = Starter(client, self.runtime, self._events, allocatable)
+        self._starter = Starter(client, self.runtime, self._events, allocatable, names_dir)
         self._stopper = Stopper(self.runtime, self._events, self._wake)
 
     def find(self, namespace: str, name: str) -> Obj | None:

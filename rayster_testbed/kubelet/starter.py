@@ -6,8 +6,10 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from rayster_testbed.cluster_names.follow import with_names
 from rayster_testbed.kube import KubeClient, Obj
 from rayster_testbed.kube_events import EventRecorder, reference
 from rayster_testbed.kube_objects import fetch_objects
@@ -44,12 +46,18 @@ class Starter:
     """Starts containers on one node."""
 
     def __init__(
-        self, client: KubeClient, runtime: Runtime, events: EventRecorder, node_allocatable: Mapping[str, str]
+        self,
+        client: KubeClient,
+        runtime: Runtime,
+        events: EventRecorder,
+        node_allocatable: Mapping[str, str],
+        names_dir: Path | None = None,
     ) -> None:
         self._client = client
         self._runtime = runtime
         self._events = events
         self._allocatable = node_allocatable
+        self._names_dir = names_dir
         self._search_path = default_search_path()
 
     async def start(
@@ -121,6 +129,7 @@ class Starter:
             self._runtime.pod_dir(uid) / "scratch" / container["name"],
             self._search_path,
         )
+        process = replace(process, env=with_names(process.env, self._names_dir))
         memory.processes[container["name"]] = process
         return process
 

@@ -22,13 +22,14 @@ from rayster_testbed.slurm_plugin.server import Plugin
 log = logging.getLogger("rayster_testbed.slurm_plugin")
 
 
-def write_runtime(data_dir: Path) -> Path:
-    """Write `bin/singularity` below `data_dir` and return its path."""
+def write_runtime(data_dir: Path, names_dir: Path | None = None) -> Path:
+    """Write `bin/singularity` below `data_dir` and return its path; its containers look up names in `names_dir`."""
     program = data_dir / "bin" / "singularity"
     program.parent.mkdir(parents=True, exist_ok=True)
     # Isolated: nothing of the job's environment or directory may change which modules this program finds.
     words = [sys.executable, "-I", "-S", str(Path(container.__file__).resolve())]
-    program.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    names = f"{container.NAMES}={shlex.quote(str(names_dir or ''))}"
+    program.write_text(f'#!/bin/sh\n{names} exec {shlex.join(words)} "$@"\n')
     program.chmod(0o755)
     return program
 
@@ -37,7 +38,7 @@ async def serve(options: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
     options.data_dir.mkdir(parents=True, exist_ok=True)
     data_dir = short_path(options.data_dir)
-    jobs = Jobs(data_dir / "jobs", write_runtime(data_dir))
+    jobs = Jobs(data_dir / "jobs", write_runtime(data_dir, options.names_dir))
     batch = Batch(options.slurm_bin_dir.resolve(), options.slurm_conf, data_dir)
     plugin = Plugin(jobs, batch, ideal=options.mode == "ideal", ping=options.ping_resources)
     runner = web.AppRunner(plugin.app(), access_log=None, shutdown_timeout=1)
@@ -67,6 +68,7 @@ def main(argv: list[str] | None = None) -> int:
         "--data-dir", type=Path, required=True, help="one directory per job, kept over restarts"
     )
     parser.add_argument("--slurm-bin-dir", type=Path, required=True, help="has sbatch, squeue and scancel")
+    parser.add_argument("--names-dir", type=Path, help="that of rayster_testbed.cluster_names")
     parser.add_argument("--slurm-conf", type=Path, help="SLURM_CONF for those commands")
     parser.add_argument("--mode", choices=("as-found", "ideal"), default="as-found")
     parser.add_argument("--ping-resources", type=json.loads, help="JSON body of the answer to a ping")

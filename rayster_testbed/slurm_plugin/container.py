@@ -24,6 +24,8 @@ PASSED_ALWAYS = ("TERM", *(f"{p}_proxy" for p in ("http", "https", "ftp", "all",
 # Apptainer does not let --env, --env-file or APPTAINERENV_ set these two.
 NOT_OVERRIDABLE = ("HOME", "PATH")
 PREFIXES = ("SINGULARITYENV_", "APPTAINERENV_")
+# Where the program that stands for the runtime is told how names of the cluster resolve.
+NAMES = "RAYSTER_TESTBED_NAMES"
 _PR_SET_CHILD_SUBREAPER = 36
 
 _CLEANING_FLAGS = {"-e", "-C", "--cleanenv", "--containall", "--compat"}
@@ -182,7 +184,10 @@ def run(options: Options) -> int:
     if "does-not-exist" in options.image:
         print(f"FATAL:   Unable to handle {options.image} uri: manifest unknown", file=sys.stderr)
         return 255
+    names = os.environ.pop(NAMES, "")
     variables = environment(options, dict(os.environ))
+    if names:
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, [variables.get("PYTHONPATH"), names]))
     scratch = Path(tempfile.mkdtemp(prefix="rs-", dir="/tmp"))
     (scratch / "home").mkdir()
     home = options.home[0] if options.home else str(scratch / "home")

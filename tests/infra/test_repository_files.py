@@ -120,6 +120,6 @@ def test_the_demos_profiles_are_good_once_they_know_the_testbed(tmp_path):
     (tmp_path / "profiles.yaml").write_text(text)
     profiles = load_profiles(tmp_path / "profiles.yaml")
     assert [profile.name for profile in profiles.profiles] == [
-        "cloud", "leonardo-gpu", "leonardo-cpu", "padova-slurm",
+        "cloud", "leonardo-gpu", "leonardo-cpu", "padova-slurm", "padova-direct",
     ]  # fmt: skip
     assert profiles.sites.keys() == {site.name for site in SITES}

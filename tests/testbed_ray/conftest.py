@@ -225,3 +225,17 @@ async def lab(kubeconfig: Path, operator: subprocess.Popen) -> AsyncIterator[Lab
         await client.create(path("namespaces"), {"metadata": {"name": lab.namespace}})
         yield lab
         assert operator.poll() is None, (kubeconfig.parent / "ray_operator.log").read_text()[-3000:]
+
+
+@pytest.fixture
+def start_part(kubeconfig: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Starts another part before the same API server; it ends with the test."""
+    started: list[subprocess.Popen] = []
+
+    def begin(module: str, *words: object) -> subprocess.Popen:
+        started.append(start(tmp_path, module, "--kubeconfig", kubeconfig, *words))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        end(process)
