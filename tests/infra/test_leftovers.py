@@ -49,7 +49,7 @@ def test_other_processes_are_left_alone(state_dir, stranger, tmp_path):
 def test_a_child_that_cleaned_its_environment_is_found_by_its_parent(state_dir):
     code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}], env={{}}); {SLEEP}"
     parent = start(state_dir, code)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while len(processes_of(state_dir)) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     found = processes_of(state_dir)
@@ -65,7 +65,7 @@ def test_what_ignores_the_request_is_killed_after_the_grace(state_dir):
     began = time.monotonic()
     end_processes(state_dir, 0.3)
     process.wait()
-    assert 0.3 <= time.monotonic() - began < 5
+    assert 0.3 <= time.monotonic() - began < 30
     process.stdout.close()
 
 

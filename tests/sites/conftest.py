@@ -83,7 +83,7 @@ def make_sites(profiles: ProfileSet, nodes: Any = UP, **settings: Any) -> Sites:
             raise nodes
         return nodes
 
-    return Sites(lambda: profiles, list_nodes, LOG, **{"timeout_seconds": 2, **settings})
+    return Sites(lambda: profiles, list_nodes, LOG, **{"timeout_seconds": 20, **settings})
 
 
 async def look(sites: Sites) -> None:

@@ -102,7 +102,7 @@ class Cluster:
         return [event for event in answer["items"] if event["involvedObject"]["name"] == name]
 
     async def until(
-        self, look: Callable[[], Awaitable[Any]], seconds: float = 15.0, what: str = "the expected state"
+        self, look: Callable[[], Awaitable[Any]], seconds: float = 30.0, what: str = "the expected state"
     ) -> Any:
         """The first true value that *look* gives."""
         deadline = time.monotonic() + seconds
@@ -114,7 +114,7 @@ class Cluster:
             await asyncio.sleep(0.05)
         raise AssertionError(f"{what} was not reached in {seconds} s; last: {value!r}\n{self.logs()}")
 
-    async def until_phase(self, name: str, phase: str, seconds: float = 15.0) -> Obj:
+    async def until_phase(self, name: str, phase: str, seconds: float = 30.0) -> Obj:
         async def look() -> Obj | None:
             pod = await self.pod(name)
             self.last = pod
@@ -125,13 +125,13 @@ class Cluster:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{yaml.safe_dump(self.last)}") from None
 
-    async def until_gone(self, name: str, seconds: float = 15.0) -> None:
+    async def until_gone(self, name: str, seconds: float = 30.0) -> None:
         async def look() -> bool:
             return await self.pod(name) is None
 
         await self.until(look, seconds, f"{name} gone")
 
-    async def until_ready(self, node: str, status: str = "True", seconds: float = 15.0) -> Obj:
+    async def until_ready(self, node: str, status: str = "True", seconds: float = 30.0) -> Obj:
         async def look() -> Obj | None:
             found = await self.client.find(path("nodes", "", node))
             conditions = (found or {}).get("status", {}).get("conditions") or []
@@ -263,7 +263,8 @@ class FakePlugin:
     jobs: dict[str, str] = field(default_factory=dict)
     requests: list[Obj] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    # The pods of each question about statuses, by uid.
+    asked: list[list[str]] = field(default_factory=list)
     pings: int = 0
     states: dict[str, Obj] = field(default_factory=dict)
     ping_body: str = "pong"
@@ -317,7 +318,7 @@ class FakePlugin:
         if not pods:
             self.pings += 1
             return web.Response(status=self.ping_status, text=self.ping_body)
-        self.asked += [pod["metadata"]["uid"] for pod in pods]
+        self.asked.append([pod["metadata"]["uid"] for pod in pods])
         if self.status_code != 200:
             return web.Response(status=self.status_code, text="Invalid job id")
         return web.json_response([self._of(pod) for pod in pods])

@@ -78,7 +78,7 @@ async def test_a_node_registers_and_keeps_its_lease(cluster, cloud_node):
     async def again():
         return await renewed() != first
 
-    await cluster.until(again, 5)
+    await cluster.until(again)
 
 
 async def test_a_server_runs_at_its_pods_own_address(cluster, cloud_node, tmp_path):
@@ -249,16 +249,13 @@ async def test_an_image_that_does_not_exist_cannot_be_pulled(cluster, cloud_node
     cloud_node()
     image = "rayster/does-not-exist:1"
     await bound_pod(cluster, "p", containers=[container("true") | {"image": image}])
-    seen = []
 
     async def backing_off():
         found = await cluster.pod("p")
         waiting = (found["status"].get("containerStatuses") or [{}])[0].get("state", {}).get("waiting") or {}
-        seen.append(waiting.get("reason"))
         return waiting.get("reason") == "ImagePullBackOff"
 
     await cluster.until(backing_off)
-    assert "ErrImagePull" in seen
     assert (await cluster.pod("p"))["status"]["phase"] == "Pending"
 
     async def told():
@@ -267,6 +264,7 @@ async def test_an_image_that_does_not_exist_cannot_be_pulled(cluster, cloud_node
 
     messages = await cluster.until(told)
     assert ("Normal", "Pulling", f'Pulling image "{image}"') in messages
+    assert ("Warning", "Failed", "Error: ErrImagePull") in messages
     assert ("Normal", "BackOff", f'Back-off pulling image "{image}"') in messages
 
 
@@ -358,15 +356,14 @@ async def test_deletion_asks_first_and_kills_when_the_grace_period_is_over(clust
     for name in ("polite", "stubborn"):
         await cluster.until_phase(name, "Running")
     pid = await pid_in(stubborn, cluster)
+    await cluster.client.delete(path("pods", cluster.namespace, "polite"), grace_seconds=100)
+    await cluster.until_gone("polite", 50)
     began = time.monotonic()
-    await cluster.client.delete(path("pods", cluster.namespace, "polite"), grace_seconds=10)
-    await cluster.client.delete(path("pods", cluster.namespace, "stubborn"), grace_seconds=1)
+    await cluster.client.delete(path("pods", cluster.namespace, "stubborn"), grace_seconds=2)
     assert "deletionTimestamp" in (await cluster.pod("stubborn"))["metadata"]
-    await cluster.until_gone("polite")
-    assert time.monotonic() - began < 5
     assert polite.read_text() == "bye\n"
     await cluster.until_gone("stubborn")
-    assert time.monotonic() - began >= 1
+    assert time.monotonic() - began >= 2
     assert not alive(pid)
 
 
@@ -451,7 +448,7 @@ async def test_containers_end_with_a_kubelet_that_was_told_so(cluster, cloud_nod
     await bound_pod(cluster, "p", "sh", "-c", f"echo $$$$ > {tmp_path}/pid; exec sleep 1000")
     pid = await pid_in(tmp_path / "pid", cluster)
     os.kill(kubelet.pid, number)
-    assert kubelet.wait(10) == 0
+    assert kubelet.wait(30) == 0
     assert not alive(pid)
 
 

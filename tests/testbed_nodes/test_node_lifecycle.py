@@ -138,12 +138,12 @@ async def test_pods_are_evicted_when_their_toleration_ends_and_others_stay(clust
     async def tainted():
         return {(NOT_READY, "NoSchedule"), (NOT_READY, "NoExecute")} < set(await taints_of(cluster, "n1"))
 
-    await cluster.until(tainted, 5)
+    await cluster.until(tainted)
 
     async def deleted():
         return (await cluster.pod("short"))["metadata"].get("deletionTimestamp")
 
-    await cluster.until(deleted, 5)
+    await cluster.until(deleted)
     conditions = {c["type"]: c for c in (await cluster.pod("short"))["status"]["conditions"]}
     assert conditions["DisruptionTarget"]["reason"] == "DeletionByTaintManager"
     for name in ("long", "default"):
@@ -153,7 +153,7 @@ async def test_pods_are_evicted_when_their_toleration_ends_and_others_stay(clust
 
     # And when it is ready again, only its own taint is left
     await set_ready(cluster, "n1", "True")
-    await cluster.until(left_alone, 5)
+    await cluster.until(left_alone)
 
 
 async def test_a_node_whose_agent_is_silent_becomes_unreachable_until_it_speaks(cluster):
@@ -165,11 +165,12 @@ async def test_a_node_whose_agent_is_silent_becomes_unreachable_until_it_speaks(
     async def unreachable():
         return (UNREACHABLE, "NoExecute") in await taints_of(cluster, "n1")
 
-    await cluster.until(unreachable, 5)
+    await cluster.until(unreachable)
     await cluster.until_ready("n1", "Unknown")
-    await set_ready(cluster, "n1", "True")
 
     async def untainted():
+        # It speaks again and again, else it is soon a silent one again.
+        await set_ready(cluster, "n1", "True")
         return await taints_of(cluster, "n1") == []
 
-    await cluster.until(untainted, 5)
+    await cluster.until(untainted)

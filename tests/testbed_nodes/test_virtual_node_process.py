@@ -40,7 +40,7 @@ async def until_submitted(cluster, name):
 async def test_the_node_is_not_ready_until_the_first_ping_and_after_each_failed_one(
     cluster, virtual_node, plugin
 ):
-    virtual_node("as-found", "--ping-seconds", "1.5", "--accelerator", "nvidia.com/gpu=8:a100", "--cpu", "64")
+    virtual_node("as-found", "--ping-seconds", "2.5", "--accelerator", "nvidia.com/gpu=8:a100", "--cpu", "64")
     node = await cluster.until_ready("padova", "False")
     began = time.monotonic()
     assert plugin.pings == 0
@@ -215,11 +215,14 @@ async def test_as_found_one_random_pod_is_refreshed_at_a_time(cluster, virtual_n
         plugin.set_state(pod, RUNNING)
     plugin.asked.clear()
     began = time.monotonic()
-    await asyncio.sleep(2.5)
-    elapsed = time.monotonic() - began
-    assert 1 <= len(plugin.asked) <= elapsed / 0.8 + 1
-    phases = [(await cluster.pod(f"p{n}"))["status"]["phase"] for n in range(4)]
-    assert "Pending" in phases
+
+    async def asked_often():
+        return len(plugin.asked) >= 4
+
+    await cluster.until(asked_often)
+    # One question may have been on its way when counting began.
+    assert len(plugin.asked) <= (time.monotonic() - began) / 0.8 + 2
+    assert {len(uids) for uids in plugin.asked} == {1}
 
 
 async def test_ideal_all_pods_are_refreshed_at_each_look(cluster, virtual_node, plugin):
@@ -227,10 +230,17 @@ async def test_ideal_all_pods_are_refreshed_at_each_look(cluster, virtual_node, 
     for n in range(4):
         await bound_pod(cluster, f"p{n}")
         plugin.set_state(await until_submitted(cluster, f"p{n}"), RUNNING)
-    began = time.monotonic()
+    plugin.asked.clear()
     for n in range(4):
         await cluster.until_phase(f"p{n}", "Running")
-    assert time.monotonic() - began < 3
+
+    async def asked_of_all():
+        return len(plugin.asked) >= 12
+
+    await cluster.until(asked_of_all)
+    # No pod is asked about again before the others were; the first look may have begun before all were submitted.
+    for first in (4, 8):
+        assert len({uid for (uid,) in plugin.asked[first : first + 4]}) == 4
 
 
 async def test_a_plugin_that_knows_nothing_more_of_a_job_leaves_the_pod_as_it_was(
@@ -254,10 +264,8 @@ async def test_deletion_ignores_the_grace_period_and_cancels_the_job(cluster, vi
     virtual_node(mode, *FAST)
     pod = await bound_pod(cluster, "p")
     await until_submitted(cluster, "p")
-    began = time.monotonic()
-    await cluster.client.delete(path("pods", cluster.namespace, "p"), grace_seconds=30)
-    await cluster.until_gone("p", 5)
-    assert time.monotonic() - began < 5
+    await cluster.client.delete(path("pods", cluster.namespace, "p"), grace_seconds=100)
+    await cluster.until_gone("p", 50)
 
     async def cancelled():
         return pod["metadata"]["uid"] in plugin.deleted
@@ -286,7 +294,7 @@ async def test_as_found_a_job_outlives_its_pod_when_the_plugin_is_away_at_the_de
     await until_submitted(cluster, "p")
     await plugin.stop()
     await cluster.client.delete(path("pods", cluster.namespace, "p"))
-    await cluster.until_gone("p", 5)
+    await cluster.until_gone("p")
     await plugin.start()
     await cluster.until_ready("padova")
     await asyncio.sleep(0.5)
@@ -302,7 +310,7 @@ async def test_ideal_a_pod_goes_when_its_job_is_cancelled(cluster, virtual_node,
     await asyncio.sleep(0.6)
     assert "deletionTimestamp" in (await cluster.pod("p"))["metadata"]
     await plugin.start()
-    await cluster.until_gone("p", 10)
+    await cluster.until_gone("p")
     assert plugin.deleted == [pod["metadata"]["uid"]]
 
 
