@@ -79,7 +79,7 @@ def row_of(
     )
     member = _member(pod, ray)
     if has_ended(pod, belief, sent_away=sent_away):
-        state = RowState.LOST if member is not None else RowState.FAILED
+        state = RowState.LOST if _has_joined(pod, ray, member) else RowState.FAILED
         return replace(row, state=state, reason=row.reason or f"The {who} has ended.", time_left_seconds=None)
     if sent_away or "deletionTimestamp" in metadata:
         return replace(row, state=RowState.STOPPING, reason="", position=None, expected_start_in_seconds=None)
@@ -164,7 +164,7 @@ def end_of(
         (belief.view.end or EndCode.FAILED).value,
         _of(who, belief.view.reason) or f"The {who} has ended and does not say why.",
         now,
-        member is not None,
+        _has_joined(pod, ray, member),
         worked_seconds(member, ray, now) if member is not None and ray is not None else 0,
         belief.view.job_id,
     )
@@ -227,6 +227,12 @@ def _belief(pod: Pod, heard: Sequence[HeardJob]) -> Belief:
 
 def _member(pod: Pod, ray: RayHeard | None) -> Member | None:
     return ray.member(pod["metadata"]["name"]) if ray is not None else None
+
+
+def _has_joined(pod: Pod, ray: RayHeard | None, member: Member | None) -> bool:
+    """Tell whether a pod was a node of Ray. A head counts when it answers, a little before its node is there."""
+    answered = ray is not None and ray.has_answered and ray.head_uid == pod["metadata"]["uid"]
+    return member is not None or (is_head(pod) and answered)
 
 
 def _time_left(heard: Sequence[HeardJob], job_id: str | None) -> int | None:

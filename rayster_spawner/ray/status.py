@@ -1,8 +1,8 @@
 """What a cluster is, from all that is known of it: RayCluster, pods, site, its own Ray, the service's notes. Pure.
 
-KubeRay's `status` is asked for one thing only: whether it could make the pods. Its state, conditions and counts speak of
-pods: *ready* comes before any worker has joined and stays when all are lost, and pods that are being deleted are counted
-(KubeRay 1.7, `calculateStatus`).
+KubeRay's `status` is asked for one thing only: whether it could make the pods. Its state, conditions and counts speak
+of pods: *ready* comes before any worker has joined and stays when all are lost, and pods that are being deleted are
+counted (KubeRay 1.7, `calculateStatus`).
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,8 @@ def view_cluster(facts: Facts) -> ClusterView:
     asked_at = requested_at(facts.cluster) or facts.now
     bounds = profile.ray.workers if profile is not None and profile.ray is not None else None
     title = annotations.get(names.TITLE) or (request.title if request is not None else None)
-    ended = sorted(facts.ended, key=lambda one: -one.at)
+    told = {row.uid for row in (*((head,) if head is not None else ()), *workers)}
+    ended = sorted((one for one in facts.ended if one.uid not in told), key=lambda one: -one.at)
     problems = problems_of(facts, state, head, joined, wanted.workers, stopped)
     return ClusterView(
         id=facts.id,
@@ -76,7 +77,10 @@ def rows_of(facts: Facts) -> tuple[Row | None, tuple[Row, ...]]:
     ray, request = facts.fresh_ray(), facts.request
     heads: list[Row] = []
     workers: list[Row] = []
+    ended = {one.uid for one in facts.ended}
     for pod in facts.pods:
+        if "deletionTimestamp" in pod["metadata"] and pod["metadata"]["uid"] in ended:
+            continue  # told among those that have ended
         head = is_head(pod)
         amounts = (0.0, 0.0) if head else (request.cpus, float(request.gpus)) if request else (None, None)
         row = row_of(
@@ -155,7 +159,7 @@ def _with_head(
     if joined or not wanted:
         return ClusterState.RUNNING, count
     if stopped is not None:
-        return ClusterState.FAILED, stopped.message
+        return _stopped_state(stopped), stopped.message
     states = {row.state for row in workers}
     is_waiting = states & {RowState.QUEUED, RowState.SUBMITTED} and RowState.STARTING not in states
     return (ClusterState.QUEUED if is_waiting else ClusterState.STARTING), count
@@ -163,12 +167,15 @@ def _with_head(
 
 def _suspended(facts: Facts, stopped: Stopped | None) -> tuple[ClusterState, str]:
     if stopped is not None:
-        is_failure = stopped.code != "idle"
-        return (ClusterState.FAILED if is_failure else ClusterState.SUSPENDED), stopped.message
+        return _stopped_state(stopped), stopped.message
     queue = (facts.cluster["metadata"].get("labels") or {}).get(names.QUEUE_LABEL)
     if queue:
         return ClusterState.QUEUED, f"Waiting for room in the queue {site_words(queue)}."
     return ClusterState.SUSPENDED, "Suspended."
+
+
+def _stopped_state(stopped: Stopped) -> ClusterState:
+    return ClusterState.SUSPENDED if stopped.code in ("idle", "walltime") else ClusterState.FAILED
 
 
 def _count(joined: int, wanted: int, workers: Sequence[Row]) -> str:

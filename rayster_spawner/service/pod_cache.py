@@ -79,7 +79,7 @@ def _is_over(pod: Pod) -> bool:
 
 
 def _ended_itself(pod: Pod, before: Pod | None) -> bool:
-    """Tell whether ``pod`` ended before anybody deleted it. Its last phase does not tell: who is sent away ends, too."""
+    """Tell whether ``pod`` ended before anybody deleted it. Its last phase does not tell: all end."""
     if before is not None and ENDED_ITSELF in before:
         return True
     return "deletionTimestamp" not in pod["metadata"] and _is_over(pod)
