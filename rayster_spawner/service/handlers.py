@@ -1,7 +1,6 @@
 """The service's HTTP interface; `openapi.py` describes it."""
 
 import json
-from dataclasses import dataclass
 from importlib.metadata import version
 from logging import Logger
 from time import monotonic, time
@@ -9,67 +8,14 @@ from typing import Any
 
 from tornado import web
 
-from ..profiles import ProfileSet
-from ..sites import Sites
-from .access import Access
+from .base import Handler, Parts
 from .openapi import openapi
-from .pod_cache import PodCache, ServerName
+from .pod_cache import ServerName
 from .server_state import Told, site_of, tell_server
-from .settings import Settings
-from .streams import EventHandler, Streams
 
 # An agent may cancel what is not in the answer, so an answer that could be old is none.
 LIVE_PODS_SECONDS = 60
 _MAX_JOB_ID = 64
-_CODES = {400: "bad-request", 401: "unauthorized", 403: "forbidden", 404: "not-found", 405: "wrong-method"}
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What the handlers work with."""
-
-    settings: Settings
-    access: Access
-    pods: PodCache
-    sites: Sites
-    streams: Streams
-    log: Logger
-
-    def profiles(self) -> ProfileSet:
-        """Return the profiles as they are now."""
-        return self.sites.get_profiles()
-
-
-class Handler(EventHandler):
-    """JSON answers, errors of one shape, nothing kept by anybody."""
-
-    def initialize(self, parts: Parts) -> None:
-        """Take the parts."""
-        self.parts = parts
-
-    def set_default_headers(self) -> None:
-        """Let no browser guess, keep or frame an answer."""
-        self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.set_header("Cache-Control", "no-store")
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-
-    def write_error(self, status_code: int, **details: Any) -> None:
-        """Write an error as JSON."""
-        error = details.get("exc_info", (None, None, None))[1]
-        said = error.log_message if isinstance(error, web.HTTPError) and error.log_message else self._reason
-        code = _CODES.get(status_code, "error")
-        if status_code == 401:
-            self.set_header("WWW-Authenticate", 'Bearer realm="rayster"')
-        self.finish({"error": {"code": code, "message": said}})
-
-    def check_xsrf_cookie(self) -> None:
-        """Nothing to check: no cookie is read, and nothing can be changed."""
-
-    @property
-    def authorization(self) -> str:
-        """The request's `Authorization` header."""
-        return self.request.headers.get("Authorization", "")
 
 
 class NotFound(Handler):
