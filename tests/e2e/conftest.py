@@ -141,12 +141,12 @@ class Person:
         cell.click()
         self.page.keyboard.insert_text(code)
         output = self.page.locator(".jp-OutputArea-output").first
-        for _ in range(6):
+        for _ in range(20):
             # JupyterLab drops a cell that is run in the moment in which its kernel connects; people press again.
             cell.click()
             self.page.keyboard.press("Control+Enter")
             with contextlib.suppress(PlaywrightTimeout):
-                output.wait_for(timeout=10_000)
+                output.wait_for(timeout=3_000)
                 break
         return output.inner_text(timeout=1000)
 

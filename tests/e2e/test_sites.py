@@ -58,15 +58,25 @@ def is_said(person: HubUser, wanted: dict[str, str]) -> bool:
 
 def assert_form_opens_at_once(person: HubUser, seconds: float) -> None:
     """Open the form again and again for so many seconds, which is longer than the hub takes to ask a site."""
-    took = []
+    took, home_took = [], []
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        began = time.monotonic()
-        form(person)
-        took.append(time.monotonic() - began)
+        took.append(seconds_of(lambda: form(person)))
+        # A page that tells nothing of sites is as slow as this machine is just now, with other tests beside this one.
+        home_took.append(seconds_of(lambda: person.page("/hub/home")))
         time.sleep(0.3)
+    at_most = FORM_SECONDS + statistics.median(home_took)
     # One may be late because this machine does something else; none waits for a site.
-    assert statistics.median(took) < FORM_SECONDS and max(took) < 4 * FORM_SECONDS, took
+    assert statistics.median(took) < at_most and max(took) < 4 * FORM_SECONDS + max(home_took), (
+        took,
+        home_took,
+    )
+
+
+def seconds_of(act: Callable[[], object]) -> float:
+    began = time.monotonic()
+    act()
+    return time.monotonic() - began
 
 
 def answer_with(status: int, body: bytes, seconds: float = 0) -> Callable[[BaseHTTPRequestHandler], None]:
