@@ -11,7 +11,7 @@ Sources: Ray 2.60, `dashboard/modules/node/node_head.py`, `dashboard/modules/sna
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .view import Resources
@@ -28,7 +28,7 @@ _USAGE = re.compile(r"([0-9.]{1,20})/([0-9.]{1,20}) (CPU|GPU)\b", re.ASCII)
 class Member:
     """A node of Ray. ``pod`` is empty for one that is no pod of the cluster: the notebook's own.
 
-    ``started_at`` is by the head's clock, in seconds since the epoch.
+    ``started_at`` and ``ended_at`` are by the head's clock, in seconds since the epoch.
     """
 
     node_id: str
@@ -41,6 +41,7 @@ class Member:
     gpus: float = 0
     python: str | None = None
     started_at: float | None = None
+    ended_at: float | None = None
     cpus_used: float | None = None
     gpus_used: float | None = None
 
@@ -107,6 +108,26 @@ def read_nodes(answer: Any) -> tuple[Member, ...]:
     return tuple(member for said in listed[:MAX_NODES] if (member := _node(said)) is not None)
 
 
+def with_memory(members: tuple[Member, ...], before: tuple[Member, ...]) -> tuple[Member, ...]:
+    """Return ``members`` with what was known of the same head's nodes before.
+
+    A dead node may lose its labels, and Ray forgets dead nodes when there are many: one that is not told of any more is
+    dead, too.
+    """
+    known = {member.node_id: member for member in before}
+    told = [
+        replace(member, pod=member.pod or known[member.node_id].pod) if member.node_id in known else member
+        for member in members
+    ]
+    present = {member.node_id for member in members}
+    lost = [
+        replace(member, is_alive=False, message=member.message or "it is not among Ray's nodes any more")
+        for member in before
+        if member.node_id not in present
+    ]
+    return tuple((*told, *lost[-MAX_NODES:]))
+
+
 @dataclass(frozen=True)
 class Summary:
     """What the summary knows beside: each node's pod, and the CPUs and GPUs in use on it, by the node's id."""
@@ -139,16 +160,8 @@ def with_summary(members: tuple[Member, ...], summary: Summary) -> tuple[Member,
     told = []
     for member in members:
         cpus, gpus = summary.used.get(member.node_id, (None, None)) if member.is_alive else (None, None)
-        told.append(
-            Member(
-                **{
-                    **member.__dict__,
-                    "pod": member.pod or summary.pods.get(member.node_id, ""),
-                    "cpus_used": cpus,
-                    "gpus_used": gpus,
-                }
-            )
-        )
+        pod = member.pod or summary.pods.get(member.node_id, "")
+        told.append(replace(member, pod=pod, cpus_used=cpus, gpus_used=gpus))
     return tuple(told)
 
 
@@ -185,7 +198,7 @@ def _node(said: Any) -> Member | None:
     resources, labels = _at(said, "resources_total"), _at(said, "labels")
     resources = resources if isinstance(resources, dict) else {}
     labels = labels if isinstance(labels, dict) else {}
-    started_ms = _number(_at(said, "start_time_ms"))
+    started_ms, ended_ms = _number(_at(said, "start_time_ms")), _number(_at(said, "end_time_ms"))
     return Member(
         node_id,
         _word(labels.get(POD_LABEL)),
@@ -197,6 +210,7 @@ def _node(said: Any) -> Member | None:
         _amount(resources.get("GPU")),
         _word(labels.get(PYTHON_LABEL), 40) or None,
         started_ms / 1000 if started_ms else None,
+        ended_ms / 1000 if ended_ms else None,
     )
 
 

@@ -39,6 +39,8 @@ GOOD_SECONDS = 60
 FRESH_SECONDS = 120
 # A driver that came and went between two looks moves the beginning by more than clocks and ages are inexact.
 _MOVED_SECONDS = 20
+# How long Ray may take to say whether a worker that failed had joined.
+_INFORMED_SECONDS = 30
 _NO_FAILURE = (EndCode.WALLTIME.value, EndCode.PREEMPTED.value, EndCode.DELETED.value)
 _WORTH = (
     RowState.FAILED,
@@ -137,7 +139,8 @@ def _workers(facts: Facts, ended: Sequence[Ended], recorded: Sequence[Ended]) ->
     rows = rows_of(facts)[1]
     joined = sum(row.state is RowState.JOINED for row in rows)
     failed = failures_in_a_row(facts, ended, names.WORKER_GROUP)
-    if len(failed) >= _failures_allowed(facts.profile) and replicas > joined:
+    is_enough = len(failed) >= _failures_allowed(facts.profile)
+    if is_enough and replicas > joined and _is_informed(facts, failed[-1]):
         who = f"{len(failed)} workers in a row have failed" if len(failed) > 1 else "A worker has failed"
         kept = f" The {joined} that joined go on." if joined else ""
         message = f"{who}, so no more are started.{kept} The last one: {failed[-1].why}"
@@ -156,6 +159,15 @@ def _workers(facts: Facts, ended: Sequence[Ended], recorded: Sequence[Ended]) ->
         message = f"All workers have reached their time limit{_limit(facts)}."
         stopped = Stopped("walltime", message, facts.now)
     return _shrink(facts, rows, left, stopped)
+
+
+def _is_informed(facts: Facts, last: Ended) -> bool:
+    """Tell whether Ray, if it answers at all, has been asked since ``last``: who failed may have joined before."""
+    ray = facts.fresh_ray()
+    if ray is None or not ray.has_answered:
+        return True
+    waited_seconds = facts.now - last.at
+    return ray.age_seconds <= waited_seconds or waited_seconds > _INFORMED_SECONDS
 
 
 def _shrink(facts: Facts, rows: Sequence[Row], workers: int, stopped: Stopped | None) -> Step:

@@ -124,7 +124,8 @@ def worked_seconds(member: Member, ray: RayHeard, now: float) -> int:
     """Return for how long a node has been one."""
     if member.started_at is None:
         return 0
-    return max(0, round(now + ray.clock_ahead_seconds - member.started_at))
+    until = member.ended_at if not member.is_alive and member.ended_at else now + ray.clock_ahead_seconds
+    return max(0, round(until - member.started_at))
 
 
 def has_ended(pod: Pod, belief: Belief, *, sent_away: bool) -> bool:
@@ -206,6 +207,13 @@ def amended(ended: Ended, heard: Sequence[HeardJob]) -> Ended:
         why=_of(who, belief.view.reason),
         job_id=ended.job_id or belief.view.job_id,
     )
+
+
+def learned(ended: Ended, ray: RayHeard | None, now: float) -> Ended:
+    """Return ``ended`` with what Ray has said since of its node: it may have joined between two looks."""
+    if ended.joined or ray is None or (member := ray.member(ended.pod)) is None:
+        return ended
+    return replace(ended, joined=True, worked_seconds=worked_seconds(member, ray, min(now, ended.at)))
 
 
 def _belief(pod: Pod, heard: Sequence[HeardJob]) -> Belief:

@@ -13,7 +13,7 @@ from ..ray.facts import Facts
 from ..ray.membership import RayHeard
 from ..ray.policy import victims
 from ..ray.records import Ended, ended_of
-from ..ray.rows import end_of, site_of
+from ..ray.rows import end_of, learned, site_of
 from ..ray.status import rows_of, view_cluster
 from ..ray.view import ClusterView
 from ..sites import Sites
@@ -185,6 +185,7 @@ class ClusterCache:
         """Return all that is known of a cluster; None when there is none."""
         if (cluster := self._clusters.get(name)) is None:
             return None
+        now, ray = self._wall_clock(), self.ray(name)
         pods = self._pods.of_cluster(name)
         ended = {one.uid: one for one in (*ended_of(cluster), *self._ended.get(name, {}).values())}
         profile = self._profile(cluster)
@@ -198,10 +199,10 @@ class ClusterCache:
         return Facts(
             cluster=cluster,
             pods=pods,
-            now=self._wall_clock(),
+            now=now,
             heard=heard,
-            ray=self.ray(name),
-            ended=tuple(ended.values()),
+            ray=ray,
+            ended=tuple(learned(one, ray, now) for one in ended.values()),
             profile=profile,
             site=self._sites.status(profile) if profile is not None else None,
             dashboard_url=f"{self._base_url}api/clusters/{name}/dashboard/",
