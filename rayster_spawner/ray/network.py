@@ -55,3 +55,26 @@ def read_network(cluster: Mapping[str, Any]) -> ClusterNetwork | None:
     except (TypeError, ValueError):
         return None
     return network if network.mode in ("direct", "site") else None
+
+
+def network_told(
+    cluster: Mapping[str, Any], namespace: str, *, head_address: str | None, is_at_site: bool
+) -> dict[str, Any] | None:
+    """Return how a notebook finds the head, and what its own node must be; None when that was not written down.
+
+    Arguments: ``head_address`` is that of the head's Ray node, where it is known; ``is_at_site`` tells that the
+    notebook runs where the workers do, so that what the profile says of nodes there is said of its own, too.
+    """
+    network = read_network(cluster)
+    annotations = (cluster.get("metadata") or {}).get("annotations") or {}
+    gcs_port = annotations.get(names.GCS_PORT, "")
+    if network is None or not gcs_port.isdecimal():
+        return None
+    host = head_address or names.head_service(cluster["metadata"]["name"], namespace)
+    return {
+        "network": network.mode,
+        "address": f"{host}:{gcs_port}" if network.mode == "direct" else None,
+        "rendezvous": network.rendezvous,
+        "node_network": network.node_network if is_at_site else None,
+        "plasma_directory": network.plasma_directory if is_at_site else None,
+    }

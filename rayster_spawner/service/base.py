@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from logging import Logger
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tornado import web
 
@@ -12,13 +12,11 @@ from ..profiles import ProfileSet
 from ..sites import Sites
 from .access import Access
 from .claims import Claims
+from .cluster_cache import ClusterCache
 from .pod_cache import PodCache
 from .ray_objects import RayObjects
 from .settings import Settings
 from .streams import EventHandler, Streams
-
-if TYPE_CHECKING:
-    from .cluster_cache import ClusterCache
 
 _CODES = {
     400: "bad-request",
@@ -50,10 +48,10 @@ class Parts:
     pods: PodCache
     sites: Sites
     streams: Streams
+    clusters: ClusterCache
+    objects: RayObjects
+    claims: Claims
     log: Logger
-    clusters: "ClusterCache" = None  # type: ignore[assignment]
-    objects: RayObjects = None  # type: ignore[assignment]
-    claims: Claims = None  # type: ignore[assignment]
 
     def profiles(self) -> ProfileSet:
         """Return the profiles as they are now."""

@@ -16,6 +16,7 @@ _ANNOTATIONS = (
     names.TITLE,
     names.GCS_PORT,
     names.DASHBOARD_PORT,
+    names.NETWORK,
     names.ENDED_WORKERS,
     names.IDLE_SINCE,
     names.STOPPED_BECAUSE,

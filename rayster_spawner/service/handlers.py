@@ -8,6 +8,7 @@ from typing import Any
 
 from tornado import web
 
+from . import clusters
 from .base import Handler, Parts
 from .openapi import openapi
 from .pod_cache import ServerName
@@ -180,6 +181,7 @@ def make_app(parts: Parts) -> web.Application:
         ("healthz", Health),
         ("readyz", Readiness),
     ]
+    routes += clusters.ROUTES
     rules = [(base + path, handler, {"parts": parts}) for path, handler in routes]
     if base != "/":  # probes come without the proxy's prefix
         rules += [("/healthz", Health, {"parts": parts}), ("/readyz", Readiness, {"parts": parts})]

@@ -16,11 +16,14 @@ from ..life.profile_source import current_profiles
 from ..sites import Sites
 from ..sites.hub import list_nodes
 from .access import Access
+from .claims import Claims
+from .cluster_cache import ClusterCache, cluster_feed
 from .handlers import Parts, make_app
 from .hub_client import active_servers
 from .orphan_pods import OrphanSweep
 from .pod_cache import PodCache
 from .pod_feed import PodFeed
+from .ray_objects import RayObjects
 from .settings import Settings
 from .streams import Streams
 
@@ -59,12 +62,20 @@ async def running(settings: Settings, log: logging.Logger) -> AsyncIterator[int]
             log,
             refresh_seconds=settings.refresh_seconds,
         )
-        parts = Parts(settings, Access(settings, log), pods, sites, streams, log)
+        clusters = ClusterCache(pods, sites, settings.base_url)
+        objects = RayObjects(api.api_client, settings.namespace, log)
+        parts = Parts(settings, Access(settings, log), pods, sites, streams, clusters, objects, Claims(), log)
         server = HTTPServer(
             make_app(parts), max_body_size=_MAX_REQUEST_BYTES, idle_connection_timeout=_IDLE_SECONDS
         )
         server.listen(settings.port, settings.host)
-        tasks = [asyncio.create_task(PodFeed(api, settings.namespace, pods, log).run(), name="follow pods")]
+        custom = client.CustomObjectsApi(api.api_client)
+        tasks = [
+            asyncio.create_task(PodFeed(api, settings.namespace, pods, log).run(), name="follow pods"),
+            asyncio.create_task(
+                cluster_feed(custom, settings.namespace, clusters, log).run(), name="follow Ray clusters"
+            ),
+        ]
         if settings.sweeps and settings.hub_api_url and settings.token:
             sweep = OrphanSweep(
                 pods,
@@ -86,6 +97,7 @@ async def running(settings: Settings, log: logging.Logger) -> AsyncIterator[int]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await objects.close()
             await sites.stop()
 
 

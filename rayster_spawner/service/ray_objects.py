@@ -139,8 +139,8 @@ class RayObjects:
     async def change(self, name: str, uid: str, patch_of: Callable[[Object], list[Object]]) -> Object | None:
         """Change a RayCluster and return it as it is then; None when it is gone, or another one of its name.
 
-        ``patch_of`` returns the JSON patch for the cluster as it is; it is asked again when somebody else was faster.
-        Raises Refused or Away.
+        ``patch_of`` returns the JSON patch for the cluster as it is, which tests that it still is that (an empty one
+        changes nothing); it is asked again when somebody else was faster. Raises Refused or Away.
         """
         for _ in range(_CHANGE_ATTEMPTS):
             cluster = await self.read(name)
@@ -149,10 +149,8 @@ class RayObjects:
             patch = patch_of(cluster)
             if not patch:
                 return cluster
-            version = cluster["metadata"]["resourceVersion"]
-            seen = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
             try:
-                return await self._patch(name, [seen, *patch])
+                return await self._patch(name, patch)
             except Refused as error:
                 # 422: real API servers call a failed test unprocessable.
                 if error.status == 404:
