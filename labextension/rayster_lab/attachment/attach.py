@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from ..launcher import gcs, versions
 from . import driver, errors
+from .interrupt import interrupt_ray_call
 from .notebook_node import NotebookNode
 from .target import AttachTarget, Found, find
 from .watch import Watch
@@ -21,7 +22,7 @@ _prepared: NotebookNode | None = None
 
 
 class Attachment:
-    """This kernel as the driver of a cluster, and its own Ray node; ended by `detach`, by the next one, by the kernel's end."""
+    """This kernel as the driver of a cluster, and its own Ray node. The next one, or the kernel's end, ends it too."""
 
     def __init__(self, target: AttachTarget, head: Found, node: NotebookNode) -> None:
         self.target = target
@@ -60,11 +61,10 @@ class Attachment:
 
         def lost(fault: str) -> None:
             self.lost = fault
-            # Calls that wait for an answer of this node get an error instead of waiting for ever.
-            self.node.stop()
             on_lost(
-                f"{fault} Objects and tasks of this session are lost; `attach()` again when the cluster is up."
+                f"{fault} Objects and tasks of this session are lost; attach() again when the cluster is up."
             )
+            interrupt_ray_call()
 
         self._watch = Watch(look, lost)
 
@@ -104,17 +104,11 @@ def attach(
                 "This kernel is connected to a Ray already, which RaySTER has not started: `ray.shutdown()` ends that."
             )
         driver.prepare_environment()
-        node = _take_node(share_cpus)
         try:
-            head = _wait_for_head(target)
-            node.join(target, head.address)
-            # While the node starts in its own process.
-            driver.import_ray()
-            node.wait_until_up(timeout_seconds)
-            driver.connect(head.address, target.token, node.address, node.temp_dir, target.dashboard_url)
-        except BaseException:
-            node.stop()
-            raise
+            head, node = _start(target, share_cpus, timeout_seconds)
+        except errors.NodeFailed:
+            # Ray gives up when a node is not up within 30 s, as on a machine that does too much at once.
+            head, node = _start(target, share_cpus, timeout_seconds)
         _current = Attachment(target, head, node)
         _current._start_watch(on_lost or _print)
         return _current
@@ -130,6 +124,22 @@ def detach() -> None:
 def current() -> Attachment | None:
     """Return this kernel's attachment, or None."""
     return _current
+
+
+def _start(target: AttachTarget, share_cpus: int, timeout_seconds: float) -> tuple[Found, NotebookNode]:
+    """Start the node and connect by it; nothing is left of it when that fails."""
+    node = _take_node(share_cpus)
+    try:
+        head = _wait_for_head(target)
+        node.join(target, head.address)
+        # While the node starts in its own process.
+        driver.import_ray()
+        node.wait_until_up(timeout_seconds)
+        driver.connect(head.address, target.token, node.address, node.temp_dir, target.dashboard_url)
+    except BaseException:
+        node.stop()
+        raise
+    return head, node
 
 
 def _take_node(share_cpus: int) -> NotebookNode:
