@@ -47,6 +47,8 @@ class PodRequests(PodWatch):
     _background: set[asyncio.Task] = set()
     # Before a new spawn has asked for its pod there is nothing to poll or to delete.
     _may_have_pod = True
+    # The API server was asked for the pod and has not answered: the pod may appear at any moment.
+    _may_appear = False
 
     @property
     def spawn_id(self) -> str | None:
@@ -69,12 +71,13 @@ class PodRequests(PodWatch):
         A request whose answer was lost may have created the pod: then the next one answers 409, and the pod with our
         spawn id is taken as it is. KubeSpawner would delete it and lose its place in the queue.
         """
-        self._may_have_pod = True
+        self._may_have_pod = self._may_appear = True
         try:
             self.log.info("Creating pod %s", self.pod_key)
             request = self.api.create_namespaced_pod(self.namespace, pod)
             self._see(self.as_plain(await asyncio.wait_for(request, request_timeout)))
         except ApiException as error:
+            self._may_appear = error.status >= 500
             if error.status == 409:
                 return await self._adopt_or_remove()
             if error.status == 429 or error.status >= 500:
@@ -84,6 +87,7 @@ class PodRequests(PodWatch):
         except _LOST_ANSWER as error:
             self.log.warning("No answer about pod %s yet: %s", self.pod_key, error or type(error).__name__)
             return False
+        self._may_appear = False
         return True
 
     def _refused_by_cluster(self, error: ApiException) -> Exception:
@@ -140,10 +144,14 @@ class PodRequests(PodWatch):
         started = time.monotonic()
         while not await self._delete_once(grace_seconds):
             if time.monotonic() - started > self.k8s_api_request_retry_timeout:
+                self.log.error("The API server cannot be reached; pod %s will be deleted later", self.pod_key)
                 self._delete_later(grace_seconds)
                 return
             await asyncio.sleep(1)
         await self._wait_until_gone(started + self.stop_timeout)
+        if self._may_appear:
+            # It was cancelled while it was created: the request may still be on its way.
+            self._delete_later(grace_seconds)
 
     def _may_be_a_job(self) -> bool:
         known = self.pod_reflector.pods.get(self.pod_key) if self.pod_reflector else None
@@ -187,11 +195,8 @@ class PodRequests(PodWatch):
 
     def _delete_later(self, grace_seconds: int) -> None:
         if self.spawn_id is None:
-            self.log.error("The API server cannot be reached; pod %s is left over", self.pod_key)
+            self.log.error("Pod %s is left over: nothing tells it from a later one", self.pod_key)
             return
-        self.log.error(
-            "The API server cannot be reached; pod %s will be deleted when it answers", self.pod_key
-        )
         task = asyncio.ensure_future(
             self._delete_when_possible(self.pod_name, self.namespace, self.spawn_id, grace_seconds)
         )

@@ -13,6 +13,8 @@ from .pod_status import Pod
 from .spawn_errors import PodUnknown
 
 RETRY_SECONDS = 3
+# A first list that takes longer will not come; everybody who waits for it, also to stop a server, tries again.
+FIRST_LIST_SECONDS = 20
 
 _locks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, asyncio.Lock]] = WeakKeyDictionary()
 # When a watch may be started again, by its key, in the clock's monotonic seconds.
@@ -84,6 +86,9 @@ class PodWatch(KubeSpawner):
         key = self._get_reflector_key(kind)
         before = self.reflectors.get(key)
         if before is not None and not replace and not _is_dead(before):
+            # Shielded: KubeSpawner awaits the shared future itself, and whoever is cancelled would cancel it, and with
+            # it the spawns of all others who wait for the same watch.
+            await asyncio.shield(before.first_load_future)
             return await start()
         lock = _locks.setdefault(asyncio.get_running_loop(), {}).setdefault(key, asyncio.Lock())
         async with lock:
@@ -93,7 +98,7 @@ class PodWatch(KubeSpawner):
             if time.monotonic() < _not_before.get(key, 0):
                 raise ConnectionError("the API server did not answer a moment ago")
             try:
-                return await start(replace=True)
+                return await asyncio.wait_for(start(replace=True), FIRST_LIST_SECONDS)
             except Exception:
                 _not_before[key] = time.monotonic() + RETRY_SECONDS
                 self._keep_last_known(key, now)
@@ -105,8 +110,11 @@ class PodWatch(KubeSpawner):
 
     def _keep_last_known(self, key: Any, last: Any) -> None:
         failed = self.reflectors.pop(key, None)
-        if failed is not None and not failed.first_load_future.cancel():
-            failed.first_load_future.exception()  # it was raised already
+        if failed is not None:
+            if not failed.first_load_future.done():
+                # Not cancelled, which would end those who wait for it: they try again.
+                failed.first_load_future.set_exception(ConnectionError("the watch was not started"))
+            _ = failed.first_load_future.cancelled() or failed.first_load_future.exception()
         if last is not None:
             self.reflectors[key] = last
 

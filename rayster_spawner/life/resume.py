@@ -9,55 +9,65 @@ tests/spawner/test_leaned_on.py.
 
 import asyncio
 import time
-from dataclasses import replace
+from collections.abc import Coroutine
 from typing import Any
 
 from jupyterhub.spawner import Spawner
+from jupyterhub.utils import url_path_join
 from tornado import web
 
 from ..options import OptionsError
 from ..profiles import Profile
 from .cancellation import cancelled_for_sure
+from .pod_address import pod_host
 from .spawn_errors import PodUnknown, spawn_failed
 from .spawn_life import SpawnLife
-from .spawn_mark import read_mark
+from .spawn_mark import SpawnMark, read_mark
 
 _LOOK_SECONDS = 0.02
 _ASK_AGAIN_SECONDS = 5
 
 
 class ResumedSpawn(SpawnLife):
-    """KubeSpawner whose spawns go on after a restart of the hub."""
+    """KubeSpawner whose spawns, and stops, go on after a restart of the hub."""
 
     _is_masked = False
+    # The saved mark of a spawn that is begun again.
+    _accepted: SpawnMark | None = None
+    _stop_future: asyncio.Future | None = None
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take up the server of a hub from before, and its spawn if that was under way."""
+        """Take up the server of a hub from before, and its spawn or its stop if that was under way."""
         super().load_state(state)
-        self.mark = read_mark(state.get("spawn"))
-        if self.mark is None or self.orm_spawner is None or self.orm_spawner.server is None:
+        if self.orm_spawner is None or self.orm_spawner.server is None:
+            return
+        saved = read_mark(state.get("spawn"))
+        self.mark = saved or self._mark_of_request()
+        if self.mark is None:
             return
         self._take_up_profile()
-        if self._has_old_address():
-            # Its deadline is that of a start long ago; a server that is busy for a moment must not end by it.
-            patient = max(self.mark.deadline, time.time() + self.answer_timeout)
-            self.mark = replace(self.mark, deadline=patient, waiting=True)
-        if self.mark.waiting:
-            self._is_masked = True
+        if self.mark.stopping:
+            self._stop_pending = True
+            self._stop_future = self._begin(self._finish_stop())
+        elif self.mark.waiting:
             self._spawn_pending = True
-            self._start_future = asyncio.ensure_future(self._resume())
+            self._start_future = self._begin(self._resume(saved))
             self._spawn_future = cancelled_for_sure(self._start_future)
             self._spawn_future.add_done_callback(self._resume_ended)
 
-    def _has_old_address(self) -> bool:
-        """Tell whether the hub's row has another port than the server was given: it was not written to the end.
+    def _mark_of_request(self) -> SpawnMark | None:
+        """Return a mark for a server that the hub was killed over before it had one; None for one that was started.
 
-        The hub would wait at the wrong address, and then stop a server that runs.
+        The hub writes an address when a start has succeeded, and what was asked for right after it has made the row.
         """
-        assert self.mark is not None
-        if self.mark.port is None or self.get_pod_url:  # an admin's own addresses may have any port
-            return False
-        return self.orm_spawner.server.port != self.mark.port
+        asked = self.orm_spawner.user_options
+        if self.orm_spawner.server.ip or not isinstance(asked, dict):
+            return None
+        return SpawnMark(time.time(), time.time() + self.start_timeout, asked)
+
+    def _begin(self, what: Coroutine[Any, Any, None]) -> asyncio.Task:
+        self._is_masked = True
+        return asyncio.ensure_future(what)
 
     def _take_up_profile(self) -> None:
         """Apply the profile of a server from before, as far as it is still offered."""
@@ -88,15 +98,45 @@ class ResumedSpawn(SpawnLife):
     def server(self, value: Any) -> None:
         Spawner.server.fset(self, value)
 
-    async def _resume(self) -> None:
-        while self._check_pending:  # noqa: ASYNC110 - a flag of the hub, until it has looked and left
+    async def get_url(self) -> str:
+        """Return where the server is, for a restarted hub that looks whether it is there, and stops it if not.
+
+        While no hub looked it may have got another address than the one in the database.
+        """
+        try:
+            pod = await self._own_pod()
+            if pod is not None and pod_host(pod) is not None:
+                return url_path_join(self._get_pod_url(pod), self.server.base_url)
+        except Exception as error:
+            # Nobody catches it at the hub's start.
+            self.log.warning("The address of %s is the one from before: %s", self._log_name, error)
+        return self.server.url
+
+    async def _unmask(self) -> None:
+        """Let the hub see the server when it has looked and left."""
+        while self._check_pending:  # noqa: ASYNC110 - a flag of the hub
             await asyncio.sleep(_LOOK_SECONDS)
         self._is_masked = False
+
+    async def _finish_stop(self) -> None:
+        await self._unmask()
+        self.log.info("Finishing the stop of %s", self._log_name)
+        await self._hub_has_started()
+        try:
+            await self.user.settings["proxy"].delete_user(self.user, self.name)
+        except Exception:
+            # The hub removes old routes again and again; they lead nowhere.
+            self.log.exception("Cannot remove the route of %s yet", self._log_name)
+        await self._stop_quietly()
+        self._stop_future = None
+
+    async def _resume(self, saved: SpawnMark | None) -> None:
+        await self._unmask()
         self.log.info("Taking up the spawn of %s again", self._log_name)
         url = await self._url_or_stop()
         # Both calls of the hub stop the server themselves when they fail.
         if url is None:
-            await self._spawn_anew()
+            await self._spawn_anew(saved)
         else:
             self.take_url(url)
             self._waiting_for_response = True
@@ -140,25 +180,42 @@ class ResumedSpawn(SpawnLife):
                 await asyncio.sleep(_ASK_AGAIN_SECONDS)
         return False
 
-    async def _spawn_anew(self) -> None:
-        """Start again from the beginning: there is no place in a queue to keep, and the token of then is not known."""
+    async def _spawn_anew(self, accepted: SpawnMark | None) -> None:
+        """Start again from the beginning: there is no place in a queue to keep, and the token of then is not known.
+
+        `User.spawn` changes the row's old `Server` for a new one in one commit, and the saved mark stays until
+        `take_options` writes the next one. So the server is counted, and would be taken up again, at any moment.
+        """
         assert self.mark is not None
-        options = self.mark.options
         self.log.info("%s had no pod yet, spawning it again", self._log_name)
-        await self._stop_quietly()
-        self._spawn_pending = True
-        await self.user.spawn(self.name, options=options)
+        self._accepted = accepted
+        try:
+            await self.user.spawn(self.name, options=self.mark.options)
+        finally:
+            self._accepted = None
+
+    def requested_at(self) -> float:
+        """Return when the server was asked for, also when it is started again."""
+        return self._accepted.requested_at if self._accepted else super().requested_at()
+
+    def take_options(self) -> None:
+        """Begin the spawn, or refuse it. One that is begun again leaves nothing of its first beginning."""
+        super().take_options()
+        if self._accepted is not None and self.mark is not None:
+            self.revoke_tokens(keep=self.mark.token_id)
+
+    def check_limits(self, profile: Profile) -> None:
+        """Refuse a server of ``profile`` when there are as many as there may be, but no server that was accepted."""
+        if self._accepted is None:
+            super().check_limits(profile)
 
     async def _publish(self) -> None:
         """Do what the hub does with a server that is up."""
         self.is_up()
-        proxy = self.user.settings["proxy"]
-        hub_started = getattr(proxy.app, "_start_future", None)
-        if hub_started is not None:
-            await asyncio.shield(hub_started)
+        await self._hub_has_started()
         self._proxy_pending = True
         try:
-            await proxy.add_user(self.user, self.name)
+            await self.user.settings["proxy"].add_user(self.user, self.name)
         except Exception:
             # The hub adds missing routes again and again; a proxy that is away now is no reason to stop the server.
             self.log.exception("Cannot add the route of %s yet", self._log_name)
@@ -167,6 +224,12 @@ class ResumedSpawn(SpawnLife):
         self.add_poll_callback(self._stopped_by_itself)
         self.start_polling()
         self.log.info("%s is up after a restart of the hub", self._log_name)
+
+    async def _hub_has_started(self) -> None:
+        """Wait until the hub has its proxy."""
+        started = getattr(self.user.settings["proxy"].app, "_start_future", None)
+        if started is not None:
+            await asyncio.shield(started)
 
     async def _stopped_by_itself(self) -> None:
         await self.user.settings["proxy"].delete_user(self.user, self.name)

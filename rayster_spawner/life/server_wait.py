@@ -141,9 +141,12 @@ class ServerWait(EndMemory):
         if not self._may_have_pod:
             return 1
         try:
-            pod = await self.find_pod()
+            # A stop asks the API server itself: it must not wait for a watch that is just being started.
+            pod = await (self.read_pod() if self._stop_pending else self.find_pod())
         except PodUnknown as error:
             self.log.warning("Cannot tell whether %s runs: %s", self._log_name, error)
+            return None
+        if pod is None and self._may_appear and self._stop_pending:
             return None
         if pod is None:
             self._tell_end(
@@ -199,12 +202,16 @@ class ServerWait(EndMemory):
         if _parts(url) != (server.proto, server.ip, server.port):
             self.log.warning("Server %s moved to %s", self._log_name, url)
             self.take_url(url)
-            self.user.db.commit()
 
     def take_url(self, url: str) -> None:
-        """Set the address of the hub's `Server` row."""
+        """Write the address into the hub's database.
+
+        At once: the hub rolls back at the end of any request what nobody has committed, and the `Server` object would
+        go on as if its row had the address.
+        """
         server = self.server
         server.proto, server.ip, server.port = _parts(url)
+        self.user.db.commit()
 
     def _lost(self, pod: Pod | None) -> Exception:
         said = self.view(pod).reason if pod is not None else ""

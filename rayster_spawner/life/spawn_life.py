@@ -37,6 +37,7 @@ class SpawnLife(ServerWait):
     mark: SpawnMark | None = None
     _is_creating = False
     _is_waiting = False
+    _began_at = 0.0
     _count: FailureCount | None = None
     _told_failure: BaseException | None = None
 
@@ -71,7 +72,7 @@ class SpawnLife(ServerWait):
         """Forget the spawn, and put back everything that it changed."""
         super().clear_state()
         self.mark = self.profile = self.options = None
-        self._is_creating = self._is_waiting = self._may_have_pod = False
+        self._is_creating = self._is_waiting = self._may_have_pod = self._may_appear = False
         self._silent_since = None
         self.overrides.undo()
 
@@ -103,13 +104,18 @@ class SpawnLife(ServerWait):
         assert self.options is not None
         self.overrides.undo()
         self.overrides.set(**self.profile_traits())
-        requested_at = self.mark.requested_at if self.mark else time.time()
+        if self.mark is None:
+            self._began_at = time.time()
         # A little before the hub gives up, because the hub cannot say why.
-        deadline = requested_at + max(self.start_timeout - 1, 0.9 * self.start_timeout)
+        deadline = self._began_at + max(self.start_timeout - 1, 0.9 * self.start_timeout)
         chosen: dict[str, Any] = {"options": self.options.as_json(), "offloaded": self.is_offloaded}
         if self.mark is None:
-            self.mark = SpawnMark(requested_at, deadline, token_id=self._token_id(), **chosen)
+            self.mark = SpawnMark(self.requested_at(), deadline, token_id=self._token_id(), **chosen)
         self.save_mark(deadline=deadline, **chosen)
+
+    def requested_at(self) -> float:
+        """Return when the server that is about to be started was asked for, in seconds since the epoch."""
+        return time.time()
 
     def _token_id(self) -> int | None:
         token = orm.APIToken.find(self.user.db, self.api_token) if self.api_token else None
@@ -214,8 +220,14 @@ class SpawnLife(ServerWait):
         if self._count is not None:
             self._count.forgive()
 
-    async def run_post_stop_hook(self) -> None:
-        """Revoke the server's tokens, which `User.stop` can only in the hub that made them; and forget an old end.
+    async def stop(self, now: bool = False) -> None:
+        """Delete the pod. What the hub asks for is written down first, so that another hub can finish it."""
+        if self._stop_pending:
+            self.save_mark(stopping=True)
+        await super().stop(now)
+
+    def revoke_tokens(self, keep: int | None = None) -> None:
+        """Revoke the tokens of this server but for the row ``keep``: `User.stop` knows only those of its own hub.
 
         By the row that the mark names, and by the note that the hub gives them: a hub that was killed between the
         token and the mark has left one without any trace.
@@ -223,10 +235,14 @@ class SpawnLife(ServerWait):
         marked = self.mark.token_id if self.mark else None
         note = f"Server at {url_path_join(self.user.base_url, url_escape_path(self.name), '/')}"
         for token in list(self.user.orm_user.api_tokens):
-            if token.id == marked or token.note == note:
+            if token.id != keep and (token.id == marked or token.note == note):
                 self.user.db.delete(token)
+        self.user.db.commit()
+
+    async def run_post_stop_hook(self) -> None:
+        """Revoke the server's tokens, and forget an old end."""
+        self.revoke_tokens()
         if self.mark is not None and (self.last_end is None or self.last_end.spawn_id != self.spawn_id):
             # It did not end by itself, and what was said of the one before it is of no use any more.
             self.forget_end()
-        self.user.db.commit()
         await maybe_future(super().run_post_stop_hook())

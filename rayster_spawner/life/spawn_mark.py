@@ -10,8 +10,8 @@ class SpawnMark:
     """One spawn. Times are seconds since the epoch, so that they mean the same after a restart.
 
     ``deadline`` ends the wait for the server. ``token_id`` is the row of the server's API token (never the token).
-    ``created`` is set once the API server has the pod, ``ran_at`` once its server answered or its pod ran, and
-    ``waiting`` is unset once the hub has the server up.
+    ``created`` is set once the API server has the pod, ``ran_at`` once its server answered or its pod ran,
+    ``waiting`` is unset once the hub has the server up, and ``stopping`` is set before its pod is deleted.
     """
 
     requested_at: float
@@ -24,6 +24,7 @@ class SpawnMark:
     created: bool = False
     ran_at: float | None = None
     waiting: bool = True
+    stopping: bool = False
 
     def as_state(self) -> dict[str, Any]:
         """Return the mark as plain data for the hub's database."""

@@ -4,6 +4,8 @@ import pytest
 
 from rayster_spawner.life.server_probe import server_answers
 
+from .processes import own_ip
+
 
 def pod(ip, port=23456):
     """Return a pod with an address."""
@@ -50,8 +52,8 @@ async def test_url_is_taken_into_the_hubs_server(make_spawner):
 
 
 async def test_only_a_server_with_this_base_url_answers(site):
-    port = site.serve_at("127.0.0.1", 0, "/user/ada/").server_port
-    assert await server_answers(f"http://127.0.0.1:{port}/user/ada/")
-    assert not await server_answers(f"http://127.0.0.1:{port}/user/bob/")
+    port = site.serve_at(own_ip(), 0, "/user/ada/").server_port
+    assert await server_answers(f"http://{own_ip()}:{port}/user/ada/")
+    assert not await server_answers(f"http://{own_ip()}:{port}/user/bob/")
     assert not await server_answers("http://127.0.0.1:1/user/ada/")
     assert not await server_answers("http://no such host:1/user/ada/")

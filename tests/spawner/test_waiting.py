@@ -5,6 +5,8 @@ import time
 import pytest
 import requests
 
+from .processes import own_ip
+
 REFUSED = (
     "error creating pod (HTTP 504): HTTP InterLink session CreatePod#70520:  call exit status: 500. Body: "
     "sbatch: error: invalid partition specified: nosuch&#xA;sbatch: error: Batch job submission failed: &lt;b&gt;Invalid"
@@ -53,7 +55,7 @@ def test_somebody_elses_server_on_the_port_is_not_taken_for_ours(hub, site, unti
     hub.spawn("oli", {"profile": "padova"})
     pod = site.queue("jupyter-oli")
     port = pod["spec"]["containers"][0]["ports"][0]["containerPort"]
-    stranger = site.serve_at("127.0.0.1", port, "/user/somebody/")
+    stranger = site.serve_at(own_ip(), port, "/user/somebody/")
     time.sleep(3)
     assert hub.server("oli")["pending"] == "spawn"
     stranger.shutdown()

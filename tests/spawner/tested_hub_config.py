@@ -1,8 +1,10 @@
 """Configures the real JupyterHub of these tests: RaysterSpawner, sqlite, dummy logins, no proxy process.
 
-Environment: HUB_PORT, HUB_FOLDER, HUB_PROFILES, HUB_SETTINGS (JSON: class name to traits).
+Environment: HUB_ADDRESS, HUB_FOLDER, HUB_PROFILES, HUB_SETTINGS (JSON: class name to traits), HUB_DIES (where to die).
 """
 
+import importlib
+import inspect
 import json
 import os
 
@@ -31,11 +33,37 @@ class RouteTable(Proxy):
         return dict(self.routes)
 
 
-c = get_config()  # noqa: F821
-port, folder = os.environ["HUB_PORT"], os.environ["HUB_FOLDER"]
+def die(point):
+    """End this process, as SIGKILL does, at the first call of a method: "before module:Class.method", or "after"."""
+    when, path = point.split()
+    module, _, name = path.partition(":")
+    owner_name, _, method = name.partition(".")
+    owner = getattr(importlib.import_module(module), owner_name)
+    original = getattr(owner, method)
 
-c.JupyterHub.bind_url = f"http://127.0.0.1:{port}/"
-c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{port}/"
+    async def after(result):
+        await result
+        os._exit(137)
+
+    def deadly(*args, **kwargs):
+        if when == "before":
+            os._exit(137)
+        result = original(*args, **kwargs)
+        if inspect.isawaitable(result):
+            return after(result)
+        os._exit(137)
+
+    setattr(owner, method, deadly)
+
+
+if os.environ.get("HUB_DIES"):
+    die(os.environ["HUB_DIES"])
+
+c = get_config()  # noqa: F821
+address, folder = os.environ["HUB_ADDRESS"], os.environ["HUB_FOLDER"]
+
+c.JupyterHub.bind_url = f"http://{address}/"
+c.JupyterHub.hub_bind_url = f"http://{address}/"
 c.JupyterHub.db_url = f"sqlite:///{folder}/hub.sqlite"
 c.JupyterHub.cookie_secret_file = f"{folder}/cookie_secret"
 c.JupyterHub.proxy_class = RouteTable
