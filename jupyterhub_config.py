@@ -97,8 +97,22 @@ def configure_service():
         {"name": "rayster-service", "services": [SERVICE], "scopes": ["list:users", "read:servers"]},
     ]
     let_users_open(SERVICE)
-    c.RaysterSpawner.service_url = f"{c.JupyterHub.get('base_url', '/').rstrip('/')}/services/{SERVICE}"
+    let_servers_ask(SERVICE)
+    path = f"{c.JupyterHub.get('base_url', '/').rstrip('/')}/services/{SERVICE}"
+    c.RaysterSpawner.service_url = path
     c.RaysterSpawner.service_token = service["api_token"]
+    c.KubeSpawner.environment = {
+        **c.Spawner.get("environment", {}),
+        **c.KubeSpawner.get("environment", {}),
+        "RAYSTER_SERVICE_URL": lambda spawner: seen_from(spawner, service.get("url") or "") + path,
+    }
+
+
+def seen_from(spawner, service_address):
+    """Return where a server finds the service: at the hub's public address if its site needs that, else directly."""
+    profile = getattr(spawner, "profile", None)
+    public = profile.hub_url if profile is not None else None
+    return (public or service_address).rstrip("/")
 
 
 def let_users_open(service):
@@ -112,6 +126,24 @@ def let_users_open(service):
         c.JupyterHub.extra_user_scopes = {*c.JupyterHub.get("extra_user_scopes", ()), scope}
     else:
         roles.append({"name": "user", "scopes": ["self", scope]})
+
+
+def let_servers_ask(service):
+    """Let a server's own token be good for the service, which makes Ray clusters for it; else it is as it was.
+
+    The hub tells the service whose a token is, and their groups, whatever its scopes are.
+    """
+    role = next((role for role in c.JupyterHub.load_roles if role["name"] == "server"), {})
+    scopes = role.get("scopes", ["users:activity!user", "access:servers!server"])
+    # The admin's own list counts, wherever it is: the section of the more special class comes first.
+    sections = (c.RaysterSpawner, c.KubeSpawner, c.Spawner)
+    section = next((section for section in sections if "server_token_scopes" in section), c.Spawner)
+    scopes = section.get("server_token_scopes", scopes)
+    scope = f"access:services!service={service}"
+    if callable(scopes):
+        section.server_token_scopes = lambda spawner: [*scopes(spawner), scope]
+    else:
+        section.server_token_scopes = [*scopes, scope]
 
 
 def add_service(url):

@@ -193,6 +193,54 @@ def test_hub_does_not_wait_for_a_service_that_is_away(monkeypatch, with_service,
     assert service.get("timeout") == seconds  # line 5 knows no such key, and waits 1 s
 
 
+OF_A_SERVER = ["users:activity!user", "access:servers!server"]
+
+
+@pytest.mark.parametrize(
+    ("role", "section", "own", "wanted"),
+    [
+        (None, None, None, OF_A_SERVER),
+        (["users:activity!user"], None, None, ["users:activity!user"]),
+        (None, "Spawner", ["inherit"], ["inherit"]),
+        (None, "KubeSpawner", ["inherit"], ["inherit"]),
+    ],
+    ids=["as-the-hub-has-it", "admins-role", "admins-list", "admins-list-of-kubespawner"],
+)
+def test_the_token_of_a_server_is_good_for_the_service(monkeypatch, with_service, role, section, own, wanted):
+    before = Config()
+    if role is not None:
+        before.JupyterHub.load_roles = [{"name": "server", "scopes": role}]
+    if section is not None:
+        before[section].server_token_scopes = own
+    c = configured(with_service, monkeypatch, c=before)
+    assert c[section or "Spawner"].server_token_scopes == [*wanted, USE_SERVICE]
+
+
+def test_scopes_that_an_admin_computes_are_added_to(monkeypatch, with_service):
+    before = Config()
+    before.Spawner.server_token_scopes = lambda spawner: [f"custom:{spawner}"]
+    c = configured(with_service, monkeypatch, c=before)
+    assert c.Spawner.server_token_scopes("x") == ["custom:x", USE_SERVICE]
+
+
+@pytest.mark.parametrize(
+    ("hub_url", "url"),
+    [
+        (None, "http://127.0.0.1:8183/jupyter/services/rayster"),
+        ("https://hub.example.org/", "https://hub.example.org/jupyter/services/rayster"),
+    ],
+    ids=["directly", "from-a-site"],
+)
+def test_a_server_is_told_where_the_service_is(monkeypatch, with_service, hub_url, url):
+    before = Config()
+    before.JupyterHub.base_url = "/jupyter/"
+    before.KubeSpawner.environment = {"OWN": "of the admin"}
+    c = configured(with_service, monkeypatch, c=before)
+    spawner = types.SimpleNamespace(profile=types.SimpleNamespace(hub_url=hub_url))
+    assert c.KubeSpawner.environment["RAYSTER_SERVICE_URL"](spawner) == url
+    assert c.KubeSpawner.environment["OWN"] == "of the admin"
+
+
 def test_service_without_a_token_is_a_mistake(monkeypatch, with_service, capsys):
     del with_service["RAYSTER_SERVICE_TOKEN_FILE"]
     with pytest.raises(SystemExit):

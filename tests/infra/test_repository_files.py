@@ -88,10 +88,15 @@ def test_the_clusters_rights_are_reading_nodes_only(role):
     assert (rule["resources"], rule["verbs"]) == (["nodes"], ["get", "list", "watch"])
 
 
-def test_the_service_may_delete_pods_and_change_nothing_else():
+def test_the_service_may_keep_clusters_and_delete_pods_and_reads_no_secret():
     roles = [document for (kind, _), document in manifests("rbac.yaml").items() if kind == "Role"]
-    (rule,) = [rule for role in roles for rule in role["rules"]]
-    assert (rule["resources"], rule["verbs"]) == (["pods"], ["get", "list", "watch", "delete"])
+    assert {"/".join(rule["resources"]): rule["verbs"] for role in roles for rule in role["rules"]} == {
+        "pods": ["get", "list", "watch", "delete"],
+        "pods/log": ["get"],
+        "pods/finalizers": ["update"],
+        "secrets": ["create", "delete"],
+        "rayclusters": ["get", "list", "watch", "create", "patch", "delete"],
+    }
 
 
 def test_the_service_is_where_the_hub_and_its_policy_look_for_it():
