@@ -180,9 +180,7 @@ class PodKeeper:
         try:
             made = await self._client.create(path("pods", pod["metadata"]["namespace"]), pod)
         except ApiError as error:
-            words = (
-                f"Failed to create {kind.lower()} Pod {cluster['metadata']['namespace']}/: {error.message}"
-            )
+            words = f"Failed to create {kind.lower()} Pod for the cluster {_name(cluster)}, {error.message}"
             self._tell(cluster, "Warning", f"FailedToCreate{kind}Pod", "Create", words)
             raise ReplicaFailure(f"FailedCreate{kind}Pod", error) from error
         words = f"Created {kind.lower()} Pod {_name(made)}"
