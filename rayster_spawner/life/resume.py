@@ -24,6 +24,7 @@ from .spawn_errors import PodUnknown, spawn_failed
 from .spawn_life import SpawnLife
 from .spawn_mark import SpawnMark, read_mark
 
+_ASKED = "asked"  # in the saved state, until the mark is there
 _LOOK_SECONDS = 0.02
 _ASK_AGAIN_SECONDS = 5
 
@@ -42,7 +43,7 @@ class ResumedSpawn(SpawnLife):
         if self.orm_spawner is None or self.orm_spawner.server is None:
             return
         saved = read_mark(state.get("spawn"))
-        self.mark = saved or self._mark_of_request()
+        self.mark = saved or self._mark_of_request(state.get(_ASKED))
         if self.mark is None:
             return
         self._take_up_profile()
@@ -55,13 +56,20 @@ class ResumedSpawn(SpawnLife):
             self._spawn_future = cancelled_for_sure(self._start_future)
             self._spawn_future.add_done_callback(self._resume_ended)
 
-    def _mark_of_request(self) -> SpawnMark | None:
-        """Return a mark for a server that the hub was killed over before it had one; None for one that was started.
+    def clear_state(self) -> None:
+        """Forget the spawn. At the beginning of one, write down first of all what was asked for.
 
-        The hub writes an address when a start has succeeded, and what was asked for right after it has made the row.
+        The hub may have answered its user before the options are taken, for which an authenticator is waited for.
         """
-        asked = self.orm_spawner.user_options
-        if self.orm_spawner.server.ip or not isinstance(asked, dict):
+        super().clear_state()
+        row = self.orm_spawner
+        if row is not None and row.server is not None and self._accepted is None and not self._stop_pending:
+            row.state = {**self.get_state(), _ASKED: self.user_options}
+            self.user.db.commit()
+
+    def _mark_of_request(self, asked: Any) -> SpawnMark | None:
+        """Return a mark for a server that the hub was killed over before it had one."""
+        if not isinstance(asked, dict):
             return None
         return SpawnMark(time.time(), time.time() + self.start_timeout, asked)
 
@@ -197,12 +205,6 @@ class ResumedSpawn(SpawnLife):
     def requested_at(self) -> float:
         """Return when the server was asked for, also when it is started again."""
         return self._accepted.requested_at if self._accepted else super().requested_at()
-
-    def take_options(self) -> None:
-        """Begin the spawn, or refuse it. One that is begun again leaves nothing of its first beginning."""
-        super().take_options()
-        if self._accepted is not None and self.mark is not None:
-            self.revoke_tokens(keep=self.mark.token_id)
 
     def check_limits(self, profile: Profile) -> None:
         """Refuse a server of ``profile`` when there are as many as there may be, but no server that was accepted."""

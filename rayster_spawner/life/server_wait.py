@@ -171,6 +171,8 @@ class ServerWait(EndMemory):
         """
         if self.server is None or self._spawn_future is not None or self._stop_pending:
             return
+        if self.orm_spawner is not None and not self.orm_spawner.server.ip:
+            return  # a hub was killed before it had begun to start it
         self.remember_end(end, why)
         if end is EndCode.COMPLETED:
             return  # as its user wished, who shut it down

@@ -104,7 +104,8 @@ class SpawnLife(ServerWait):
         assert self.options is not None
         self.overrides.undo()
         self.overrides.set(**self.profile_traits())
-        if self.mark is None:
+        is_new = self.mark is None
+        if is_new:
             self._began_at = time.time()
         # A little before the hub gives up, because the hub cannot say why.
         deadline = self._began_at + max(self.start_timeout - 1, 0.9 * self.start_timeout)
@@ -112,6 +113,9 @@ class SpawnLife(ServerWait):
         if self.mark is None:
             self.mark = SpawnMark(self.requested_at(), deadline, token_id=self._token_id(), **chosen)
         self.save_mark(deadline=deadline, **chosen)
+        if is_new and self.mark.token_id is not None:
+            # A hub that was killed in the beginning of this spawn has left one.
+            self.revoke_tokens(keep=self.mark.token_id)
 
     def requested_at(self) -> float:
         """Return when the server that is about to be started was asked for, in seconds since the epoch."""

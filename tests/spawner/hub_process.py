@@ -24,6 +24,8 @@ class Hub:
     def __init__(self, folder: Path, api: Api, profiles: Path, settings: dict[str, dict[str, Any]]):
         self.folder, self.api, self.profiles = folder, api, profiles
         self.settings = settings
+        # Where the process can be made to die: see tested_hub_config.py.
+        self.points: list[str] = []
         self.port = free_port()
         self.url = f"http://{own_ip()}:{self.port}/hub"
         self.log = folder / "hub.log"
@@ -35,14 +37,14 @@ class Hub:
         wait_until(self.is_up, 90)
         return self
 
-    def launch(self, dies: str = "") -> None:
-        """Start the process, which ends itself at the point that ``dies`` says (see tested_hub_config.py)."""
+    def launch(self) -> None:
+        """Start the process."""
         environment = {
             **os.environ,
             "PYTHONUNBUFFERED": "1",
             "KUBECONFIG": str(self.api.kubeconfig),
             "HUB_ADDRESS": f"{own_ip()}:{self.port}",
-            "HUB_DIES": dies,
+            "HUB_POINTS": json.dumps(self.points),
             "HUB_FOLDER": str(self.folder),
             "HUB_PROFILES": str(self.profiles),
             "HUB_SETTINGS": json.dumps(self.settings),
@@ -50,6 +52,10 @@ class Hub:
         command = [sys.executable, "-m", "jupyterhub", "-f", str(HERE / "tested_hub_config.py")]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, cwd=self.folder, stdout=log, stderr=log)
+
+    def die_at(self, point: str) -> None:
+        """Let the process die at one of its points, or at none."""
+        (self.folder / "dies-at").write_text(point)
 
     @property
     def is_dead(self) -> bool:

@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 import requests
@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session
 from rayster_spawner.life.limits import accepted_servers
 
 from .conftest import profiles_data
+from .processes import wait_until
 
 LIFE = "rayster_spawner.life"
 # In the order of a spawn. The hub may answer the request from the first "accepted" one on.
 BEFORE_ACCEPTED = {
-    "row without a mark": "after jupyterhub.orm:User.new_api_token",
+    "asked for": f"after {LIFE}.resume:ResumedSpawn.clear_state",
     "options taken": f"before {LIFE}.spawn_life:SpawnLife.save_mark",
 }
 ACCEPTED = {
@@ -36,6 +37,13 @@ ACCEPTED = {
     "is up": f"after {LIFE}.spawn_life:SpawnLife.is_up",
 }
 POINTS = {**BEFORE_ACCEPTED, **ACCEPTED}
+NOTHING_WRITTEN = f"before {LIFE}.resume:ResumedSpawn.clear_state"
+STOPS = {
+    "pod not deleted yet": f"before {LIFE}.pod_requests:PodRequests._delete_once",
+    "pod deleted": f"after {LIFE}.pod_requests:PodRequests._delete_once",
+    "row not cleared": f"after {LIFE}.pod_requests:PodRequests.stop",
+    "state not cleared": f"before {LIFE}.spawn_life:SpawnLife.run_post_stop_hook",
+}
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +51,8 @@ def hub(make_hub):
     """A hub at whose site there is room for one server."""
     profiles = [{**profile, "limits": {"servers_total": 1}} for profile in profiles_data()]
     hub = make_hub(profiles)
+    hub.points = [*POINTS.values(), NOTHING_WRITTEN, *STOPS.values()]
+    hub.restart()
     yield hub
     hub.close()
 
@@ -89,27 +99,34 @@ def dies_or_is_ready(hub, user):
     return hub.is_dead or hub.is_ready(user)
 
 
-def spawn_and_die(hub, user, options):
-    """Ask for a server of a hub that may die over it."""
-    with suppress(requests.ConnectionError):
-        hub.spawn(user, options)
+@contextmanager
+def dying(hub, point):
+    """Let the hub die at a point of what is done meanwhile; a request gets no answer then."""
+    if hub.is_dead:
+        hub.start()
+    hub.die_at(point)
+    try:
+        with suppress(requests.ConnectionError):
+            yield
+        wait_until(lambda: hub.is_dead, 60)
+    finally:
+        hub.die_at("")
 
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("point", POINTS.values(), ids=POINTS)
 def test_hub_that_is_killed_twice_at_one_point_of_a_spawn(hub, site, player, until, point):
     user = f"u{list(POINTS.values()).index(point)}"
-    hub.kill()
-    hub.launch(dies=point)
-    until(hub.is_up, 60)
-    spawn_and_die(hub, user, {"profile": "padova", "cpu": 3})
-    until(lambda: hub.is_dead, 60)
     is_accepted = point in ACCEPTED.values()
+    with dying(hub, point):
+        hub.spawn(user, {"profile": "padova", "cpu": 3})
     assert counted(hub) == is_accepted
 
-    hub.launch(dies=point)
+    hub.die_at(point)
+    hub.launch()
     until(lambda: dies_or_is_ready(hub, user), 60)
     assert counted(hub) >= is_accepted
+    hub.die_at("")
     hub.restart()
     until(lambda: hub.is_ready(user), 60)
 
@@ -119,7 +136,60 @@ def test_hub_that_is_killed_twice_at_one_point_of_a_spawn(hub, site, player, unt
     assert row_port(hub, user) == [notebook["ports"][0]["containerPort"]]
     assert len(hub.tokens(user)) == 1
     assert counted(hub) == 1
-    assert hub.spawn("late", {"profile": "padova"}).status_code in (202, 429)
-    until(lambda: hub.server("late") is None)
+    assert hub.spawn("late", {"profile": "padova"}).status_code == 429
     assert hub.stop(user).status_code == 204
-    assert (site.pods(), hub.tokens(user), hub.server(user), counted(hub)) == ([], [], None, 0)
+    assert nothing_is_left(hub, site, user)
+
+
+def nothing_is_left(hub, site, user):
+    """Tell whether all of a user's server is gone."""
+    return (site.pods(), hub.tokens(user), hub.server(user), counted(hub)) == ([], [], None, 0)
+
+
+def test_server_that_is_begun_again_can_be_stopped_at_once(hub, site, until):
+    with dying(hub, ACCEPTED["accepted"]):
+        hub.spawn("stan", {"profile": "padova"})
+    hub.start()
+    assert hub.stop("stan").status_code == 204
+    assert nothing_is_left(hub, site, "stan")
+    assert hub.spawn("stan", {"profile": "padova"}).status_code == 202
+    assert site.wait_for("jupyter-stan")
+    assert hub.stop("stan").status_code == 204
+
+
+def test_request_of_which_nothing_was_written_leaves_nothing_and_says_nothing(hub, site, until):
+    with dying(hub, NOTHING_WRITTEN):
+        hub.spawn("nina", {"profile": "padova"})
+    hub.start()
+    until(lambda: nothing_is_left(hub, site, "nina"))
+    assert "last_end" not in state_of(hub, "nina")
+    assert hub.spawn("nina", {"profile": "padova"}).status_code == 202
+    assert site.wait_for("jupyter-nina")
+    assert hub.stop("nina").status_code == 204
+
+
+@pytest.mark.parametrize("point", STOPS.values(), ids=STOPS)
+@pytest.mark.parametrize("is_up", [True, False], ids=["running", "queued"])
+def test_stop_in_which_the_hub_is_killed_is_finished_and_nobody_else_is_blamed(
+    hub, site, until, point, is_up
+):
+    user = f"s{list(STOPS.values()).index(point)}{'r' if is_up else 'q'}"
+    if hub.is_dead:
+        hub.start()
+    hub.spawn(user, {"profile": "padova"})
+    site.queue(f"jupyter-{user}")
+    if is_up:
+        site.run(f"jupyter-{user}")
+        until(lambda: hub.is_ready(user))
+    with dying(hub, point):
+        hub.stop(user)
+    hub.start()
+    until(lambda: nothing_is_left(hub, site, user))
+    assert "last_end" not in state_of(hub, user)
+
+
+def state_of(hub, user):
+    """Return the saved state of a user's default server."""
+    with sqlite3.connect(hub.folder / "hub.sqlite", timeout=10) as database:
+        query = "SELECT spawners.state FROM spawners JOIN users ON users.id = user_id WHERE users.name = ?"
+        return database.execute(query, (user,)).fetchone()[0] or ""

@@ -1,12 +1,14 @@
 """Configures the real JupyterHub of these tests: RaysterSpawner, sqlite, dummy logins, no proxy process.
 
-Environment: HUB_ADDRESS, HUB_FOLDER, HUB_PROFILES, HUB_SETTINGS (JSON: class name to traits), HUB_DIES (where to die).
+Environment: HUB_ADDRESS, HUB_FOLDER, HUB_PROFILES, HUB_SETTINGS (JSON: class name to traits), HUB_POINTS (JSON:
+where it can be made to die).
 """
 
 import importlib
 import inspect
 import json
 import os
+from pathlib import Path
 
 from jupyterhub.proxy import Proxy
 from traitlets import default
@@ -33,34 +35,41 @@ class RouteTable(Proxy):
         return dict(self.routes)
 
 
-def die(point):
-    """End this process, as SIGKILL does, at the first call of a method: "before module:Class.method", or "after"."""
+def make_deadly(point, armed):
+    """Let this process end, as SIGKILL ends it, at a call of a method: "before module:Class.method", or "after".
+
+    Only while the file ``armed`` names the point.
+    """
     when, path = point.split()
     module, _, name = path.partition(":")
     owner_name, _, method = name.partition(".")
     owner = getattr(importlib.import_module(module), owner_name)
     original = getattr(owner, method)
 
-    async def after(result):
-        await result
-        os._exit(137)
+    def die(moment):
+        if moment == when and armed.exists() and armed.read_text() == point:
+            os._exit(137)
+
+    async def finish(result):
+        value = await result
+        die("after")
+        return value
 
     def deadly(*args, **kwargs):
-        if when == "before":
-            os._exit(137)
+        die("before")
         result = original(*args, **kwargs)
         if inspect.isawaitable(result):
-            return after(result)
-        os._exit(137)
+            return finish(result)
+        die("after")
+        return result
 
     setattr(owner, method, deadly)
 
 
-if os.environ.get("HUB_DIES"):
-    die(os.environ["HUB_DIES"])
-
 c = get_config()  # noqa: F821
 address, folder = os.environ["HUB_ADDRESS"], os.environ["HUB_FOLDER"]
+for point in json.loads(os.environ.get("HUB_POINTS", "[]")):
+    make_deadly(point, Path(folder, "dies-at"))
 
 c.JupyterHub.bind_url = f"http://{address}/"
 c.JupyterHub.hub_bind_url = f"http://{address}/"
