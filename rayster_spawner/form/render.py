@@ -23,17 +23,19 @@ def render_form(
     statuses: Mapping[str, SiteStatus] = MappingProxyType({}),
     notes: Mapping[str, str] = MappingProxyType({}),
     live: LivePage | None = None,
+    is_anyway: bool = False,
 ) -> str:
     """Return the form for ``profiles``, those that are open to this user, in their order.
 
     ``chosen`` is what the form is filled in with: saved options or those of a link, hostile until shown otherwise. What
     cannot be used gives way to the profile's default; only with ``errors`` is it shown back for the user to mend.
     ``statuses`` and ``notes`` (such as how much of a limit is used) are by the profile's name; with ``live`` the page
-    keeps the statuses up to date itself. Every value is escaped, also the admin's.
+    keeps the statuses up to date itself. ``is_anyway`` tells that the chosen profile is wanted although its site is
+    away. Every value is escaped, also the admin's.
     """
     if not profiles:
         return _template("closed.html").render()
-    options = options_of(profiles, chosen, errors, statuses, notes)
+    options = options_of(profiles, chosen, errors, statuses, notes, is_anyway)
     return _template("form.html").render(
         options=options, problems=problems_of(options, errors), live=live, controls_of=_controls_html
     )

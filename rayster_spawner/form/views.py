@@ -15,7 +15,10 @@ from .wording import count, devices
 
 
 class Option(NamedTuple):
-    """A profile in the form: its card, how its site is, and its controls. ``error`` is about the profile itself."""
+    """A profile in the form: its card, how its site is, and its controls.
+
+    ``error`` is about the profile itself; ``is_anyway`` tells that it is wanted although its site is away.
+    """
 
     id: str
     name: str
@@ -29,6 +32,7 @@ class Option(NamedTuple):
     why_anyway: str
     note: str
     is_chosen: bool
+    is_anyway: bool
     error: str
     controls: tuple[Control, ...]
 
@@ -62,6 +66,7 @@ def options_of(
     errors: Sequence[FieldError],
     statuses: Mapping[str, SiteStatus],
     notes: Mapping[str, str],
+    is_anyway: bool = False,
 ) -> list[Option]:
     """Return the form's options, with ``chosen`` filled in and the ``errors`` beside their controls.
 
@@ -73,13 +78,14 @@ def options_of(
     at = next((n for n, profile in enumerate(profiles) if profile.name == name), 0)
     wrong = {error.field: _sentence(error.reason) for error in errors}
     if name is not None and profiles[at].name != name:
-        given, wrong = {}, {}
+        given, wrong, is_anyway = {}, {}, False
     return [
         _option(
             profile,
             given if n == at else {},
             wrong if n == at else {},
             is_chosen=n == at,
+            is_anyway=is_anyway and n == at,
             status=statuses.get(profile.name),
             note=notes.get(profile.name, ""),
         )
@@ -112,6 +118,7 @@ def _option(
     wrong: Mapping[str, str],
     *,
     is_chosen: bool,
+    is_anyway: bool,
     status: SiteStatus | None,
     note: str,
 ) -> Option:
@@ -129,6 +136,7 @@ def _option(
         why_anyway=why_anyway(site_name(profile), status) if status and is_away else "",
         note=note,
         is_chosen=is_chosen,
+        is_anyway=is_anyway,
         error=wrong.get("profile", ""),
         controls=controls_of(profile, given, wrong),
     )

@@ -23,9 +23,9 @@ class LinkShown(Exception):
     jupyterhub_message = ""
 
 
-# What the next form of a user is filled in with, instead of what was saved, and what is wrong with it. By user,
-# because the hub renders the form after a mistake with the spawner of the user's default server, whichever server
-# the form was for.
+# What the next form of a user is filled in with, instead of what was saved, what is wrong with it, and whether a site
+# that is away is wanted anyway. By user, because the hub renders the form after a mistake with the spawner of the
+# user's default server, whichever server the form was for.
 _next_form: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
@@ -69,7 +69,8 @@ class SpawnForm(ServerOptionsSpawner):
             self.check_limits(profile)
             return options.as_json()
         except OptionsError as error:
-            _next_form[self.user] = raw, error.errors
+            is_anyway = said_anyway(formdata, str(raw.get("profile")))
+            _next_form[self.user] = raw, error.errors, is_anyway
             raise options_refused(error) from error
 
     async def _check_reachable(self, profile: Profile) -> None:
@@ -87,12 +88,12 @@ class SpawnForm(ServerOptionsSpawner):
     def options_from_query(self, query_data: dict[str, list[str]]) -> dict[str, Any]:
         """Show the form filled in with a spawn link's options: a link that somebody sent must not start a job."""
         raw = options_from_query(query_data)
-        _next_form[self.user] = raw, self._mistakes(raw)
+        _next_form[self.user] = raw, self._mistakes(raw), False
         raise LinkShown(f"spawn link of {self._log_name} is shown as a form; nothing is started")
 
     def render_options_form(self) -> str:
         """Return the form as HTML. Raises HTTPError 403 when no profile is open to the user."""
-        chosen, errors = _next_form.pop(self.user, ()) or self._remembered()
+        chosen, errors, is_anyway = _next_form.pop(self.user, ()) or (*self._remembered(), False)
         try:
             self.parse({})
         except OptionsError as error:
@@ -106,6 +107,7 @@ class SpawnForm(ServerOptionsSpawner):
             statuses=self._statuses(allowed),
             notes=self.limit_notes(allowed),
             live=self.live_page(),
+            is_anyway=is_anyway,
         )
 
     def live_page(self) -> LivePage | None:

@@ -113,6 +113,30 @@ def test_unreachable_site_has_to_be_confirmed(make_profile, live):
     )
 
 
+@pytest.mark.parametrize(
+    ("chosen", "status", "ticked"),
+    [
+        pytest.param("padova", AWAY, ["anyway-padova"], id="away"),
+        pytest.param("padova", SiteStatus(SiteState.AVAILABLE, "Available"), [], id="back-by-now"),
+        pytest.param("gone", AWAY, [], id="profile-vanished"),
+    ],
+)
+def test_tick_of_a_form_that_comes_back_stays(make_profile, chosen, status, ticked):
+    profiles = [make_profile(), make_profile(name="other")]
+
+    html = render_form(
+        profiles,
+        chosen={"profile": chosen},
+        errors=[FieldError("cpu", "999", "too many")],
+        statuses={"padova": status, "other": AWAY},
+        live=LIVE,
+        is_anyway=True,
+    )
+
+    boxes = BeautifulSoup(html, "html.parser").select("[data-anyway-box][checked]")
+    assert [box["name"] for box in boxes] == ticked
+
+
 def test_closed_queue_is_not_called_a_site_that_does_not_answer(make_profile):
     status = SiteStatus(SiteState.UNREACHABLE, "Queue is closed")
 

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from bs4 import BeautifulSoup
 from tornado import web
 
 from rayster_spawner.site_facts import SiteState, SiteStatus
@@ -53,6 +54,19 @@ async def test_unreachable_site_is_refused_until_it_is_said(make_spawner, say):
     assert (await spawner.options_from_form({"profile": ["padova"], "anyway-padova": ["yes"]}))[
         "profile"
     ] == "padova"
+
+
+async def test_tick_for_an_unreachable_site_stays_when_another_field_is_wrong(make_spawner, say):
+    say(SiteState.UNREACHABLE, "Unreachable since 14:02 UTC")
+    spawner = make_spawner()
+    sent = {"profile": ["padova"], "padova--cpu": ["999"], "anyway-padova": ["yes"]}
+    with pytest.raises(web.HTTPError):
+        await spawner.options_from_form(sent)
+    ticked = BeautifulSoup(spawner.render_options_form(), "html.parser").select("[data-anyway-box][checked]")
+    assert [box["name"] for box in ticked] == ["anyway-padova"]
+    assert "checked" not in str(
+        BeautifulSoup(spawner.render_options_form(), "html.parser").select("[data-anyway]")
+    )
 
 
 async def test_nobody_is_refused_for_old_news_of_a_site_that_is_back(make_spawner, say):

@@ -5,6 +5,9 @@ import asyncio
 import aiohttp
 import pytest
 from kubernetes_asyncio.client.rest import ApiException
+from kubespawner.reflector import ResourceReflector
+
+from rayster_spawner.life.spawn_errors import PodUnknown
 
 
 @pytest.fixture
@@ -124,6 +127,67 @@ async def test_cancelled_start_of_a_watch_hangs_nobody(make_spawner, monkeypatch
     starting.cancel()
     await asyncio.gather(starting, return_exceptions=True)
     await asyncio.wait_for(spawner._start_watching_pods(), 5)
+
+
+@pytest.fixture
+async def first_list(make_spawner, monkeypatch):
+    """Return an event that lets the first list of a watch through, which waits for it."""
+    await make_spawner()._stop_all_reflectors()
+    through, real = asyncio.Event(), ResourceReflector._list_and_update
+
+    async def wait(self, *args):
+        await through.wait()
+        return await real(self, *args)
+
+    monkeypatch.setattr(ResourceReflector, "_list_and_update", wait)
+    monkeypatch.setattr("rayster_spawner.life.pod_watch._not_before", {})
+    return through
+
+
+@pytest.mark.parametrize("who", [0, 1], ids=["the one who starts it", "one who waits"])
+async def test_cancelled_spawn_takes_no_other_with_it_that_waits_for_the_watch(make_spawner, first_list, who):
+    starts = [asyncio.ensure_future(make_spawner(user).watch_or_fail()) for user in ("ada", "bob", "cas")]
+    await asyncio.sleep(0.1)
+    starts[who].cancel()
+    await asyncio.sleep(0.1)
+    first_list.set()
+    ended = await asyncio.wait_for(asyncio.gather(*starts, return_exceptions=True), 20)
+    assert [type(end) for n, end in enumerate(ended) if n != who] == [type(None)] * 2
+
+
+async def test_first_list_that_does_not_come_is_not_waited_for_for_ever(
+    make_spawner, first_list, monkeypatch
+):
+    monkeypatch.setattr("rayster_spawner.life.pod_watch.FIRST_LIST_SECONDS", 0.2)
+    looks = [make_spawner(user).find_pod() for user in ("ada", "bob")]
+    ended = await asyncio.wait_for(asyncio.gather(*looks, return_exceptions=True), 10)
+    assert [type(end) for end in ended] == [PodUnknown] * 2
+
+
+async def test_server_can_be_stopped_while_a_watch_does_not_start(begun, first_list, site):
+    spawner, pod = begun
+    await spawner.api.create_namespaced_pod("rayster", pod)
+    spawner._may_have_pod = spawner._stop_pending = True
+    assert await asyncio.wait_for(spawner.poll(), 5) is None
+
+
+async def test_pod_that_appears_after_its_spawn_was_cancelled_is_deleted(begun, site, monkeypatch):
+    spawner, pod = begun
+    create = spawner.api.create_namespaced_pod
+    monkeypatch.setattr("rayster_spawner.life.pod_requests._DELETE_AGAIN_SECONDS", (0.5,))
+    monkeypatch.setattr(spawner.api, "create_namespaced_pod", lambda *args: asyncio.sleep(60))
+    creating = asyncio.ensure_future(spawner._make_create_pod_request(pod, 60))
+    await asyncio.sleep(0.1)
+    creating.cancel()
+    await asyncio.gather(creating, return_exceptions=True)
+    spawner._stop_pending = True
+    assert await spawner.poll() is None, "the hub does not stop what it believes to have ended"
+    await spawner.stop()
+    await create("rayster", pod)
+    assert site.pod("jupyter-ada")
+    [task] = spawner._background
+    await asyncio.wait_for(task, 10)
+    assert site.pod("jupyter-ada") is None
 
 
 @pytest.mark.parametrize("status", [500, 403])

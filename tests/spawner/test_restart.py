@@ -148,6 +148,19 @@ def test_running_server_whose_address_was_not_written_is_found_again(hub, site, 
     assert uid(site, "ida") == before
 
 
+def test_address_is_written_although_a_request_ends_while_the_hub_looks_for_the_server(hub, site, until):
+    # The hub rolls back at the end of a request what nobody has committed.
+    hub.spawn("rolf", {"profile": "padova"})
+    site.queue("jupyter-rolf")
+    hub.restart()
+    server = site.serve("jupyter-rolf")
+    server.when_asked = lambda: hub.ask("GET", "/users/rolf")
+    until(lambda: hub.is_ready("rolf"), 40)
+    with sqlite3.connect(hub.folder / "hub.sqlite") as database:
+        rows = database.execute("SELECT port FROM servers WHERE base_url = '/user/rolf/'").fetchall()
+    assert rows == [(server.server_port,)]
+
+
 def test_running_server_is_not_touched(hub, site, story):
     assert hub.is_ready("cal")
     assert hub.server("cal")["started"] == story["cal started"]
