@@ -66,6 +66,13 @@ def wrong_field(field: str, value: Any, reason: str, status: int = 400) -> ApiEr
     return wrong_fields(OptionsError([FieldError(field, shown(value), reason)], status))
 
 
+def _is_since(cluster: Cluster, version: str) -> bool:
+    """Tell whether ``cluster`` is as it was at ``version``, or later."""
+    known = cluster["metadata"]["resourceVersion"]
+    # Versions are opaque by contract, and numbers in every API server (Kubernetes 1.35 makes that the contract).
+    return known == version or (known.isdecimal() and version.isdecimal() and int(known) > int(version))
+
+
 class ClusterHandler(JsonBody):
     """A handler of clusters."""
 
@@ -138,12 +145,7 @@ class ClusterHandler(JsonBody):
         if changed is None:
             raise unknown(name)
         version = changed["metadata"]["resourceVersion"]
-        before = cluster["metadata"]["resourceVersion"]
-        if version != before:
-            # Any other version than the one before is that one, or a later one.
-            await self.seen(
-                name, lambda known: known is None or known["metadata"]["resourceVersion"] != before
-            )
+        await self.seen(name, lambda known: known is None or _is_since(known, version))
         self.tell(name)
 
     async def seen(self, name: str, what: Callable[[Cluster | None], bool]) -> None:

@@ -49,6 +49,7 @@ class RayObjects:
         self._custom: Any = client.CustomObjectsApi(api)
         self._namespace, self._log = namespace, log
         self._tasks: set[asyncio.Task] = set()
+        self._is_closed = False
 
     async def server_pod(self, name: str) -> ServerPod | None:
         """Return a server's pod as it is now, None when there is none. Raises Refused or Away."""
@@ -97,6 +98,8 @@ class RayObjects:
         except BaseException as error:
             if isinstance(error, Refused):
                 made.pop()
+            if self._is_closed:
+                raise
             # Also what may have been made: an answer can be lost on its way.
             task = asyncio.create_task(self._take_back(name, made, on_taken_back), name=f"take back {name}")
             self._tasks.add(task)
@@ -212,6 +215,7 @@ class RayObjects:
 
     async def close(self) -> None:
         """Give up what is still being taken back."""
+        self._is_closed = True
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -25,7 +25,9 @@ def limits(settings, agent, tmp_path):
 
 async def test_no_more_clusters_than_a_user_may_have_though_asked_for_at_once(ada, bruno, rays):
     # when
-    answers = await asyncio.gather(*(ada.ask("POST", "clusters", json={"profile": "padova"}) for _ in range(8)))
+    answers = await asyncio.gather(
+        *(ada.ask("POST", "clusters", json={"profile": "padova"}) for _ in range(8))
+    )
     # then
     assert sorted(status for status, _ in answers) == [201] * 2 + [409] * 6
     assert len(rays.all()) == len(rays.secrets()) == 2
@@ -80,6 +82,8 @@ async def test_no_more_workers_than_a_user_may_have_in_all(limits, start_service
         # and a new cluster has no more, either
         assert (await ada.ask("POST", "clusters", json={"profile": "padova", "workers": 1}))[0] == 409
         # until there is room again
-        big = first if replicas[[made["metadata"]["name"] for made in rays.all()].index(first)] == 4 else second
+        big = (
+            first if replicas[[made["metadata"]["name"] for made in rays.all()].index(first)] == 4 else second
+        )
         assert (await ada.ask("PATCH", f"clusters/{big}", json={"workers": 1}))[0] == 200
         await ada.make(workers=3)

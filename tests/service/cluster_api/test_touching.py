@@ -78,7 +78,9 @@ async def test_to_stop_everybodys_servers_is_not_to_enter_their_clusters(service
 
 @pytest.mark.parametrize("method,path", [("GET", "profiles"), ("GET", "clusters"), ("POST", "clusters")])
 @pytest.mark.parametrize(
-    "token,status", [(None, 401), ("forged", 401), ("without-rights", 403)], ids=["none", "forged", "too-little"]
+    "token,status",
+    [(None, 401), ("forged", 401), ("without-rights", 403)],
+    ids=["none", "forged", "too-little"],
 )
 async def test_a_token_of_nobody_does_nothing(service, method, path, token, status):
     got, answer = await Api(service, token).ask(method, path, json={"profile": "padova"})
