@@ -68,6 +68,17 @@ def victims(rows: Sequence[Row], ray: RayHeard | None, workers: int) -> list[str
     return [row.pod for row in sorted(staying, key=cost)[: max(0, len(staying) - workers)]]
 
 
+def whom_to_send_away(facts: Facts, workers: int) -> list[str]:
+    """Return the pods to delete so that ``workers`` stay, those among them that were chosen before and are still there.
+
+    KubeRay deletes whom the list names, and if that is not enough whomever it likes.
+    """
+    rows = rows_of(facts)[1]
+    going = {pod["metadata"]["name"] for pod in facts.pods if "deletionTimestamp" in pod["metadata"]}
+    chosen = [row.pod for row in rows if row.state is RowState.STOPPING and row.pod not in going]
+    return chosen + victims(rows, facts.fresh_ray(), workers)
+
+
 def decide(facts: Facts) -> Step | None:
     """Return what has to be done to a cluster now; None when there is nothing."""
     if "deletionTimestamp" in facts.cluster["metadata"]:
@@ -144,7 +155,7 @@ def _workers(facts: Facts, ended: Sequence[Ended], recorded: Sequence[Ended]) ->
         who = f"{len(failed)} workers in a row have failed" if len(failed) > 1 else "A worker has failed"
         kept = f" The {joined} that joined go on." if joined else ""
         message = f"{who}, so no more are started.{kept} The last one: {failed[-1].why}"
-        return _shrink(facts, rows, joined, Stopped("worker-failures", message, facts.now))
+        return _shrink(facts, joined, Stopped("worker-failures", message, facts.now))
     handled = {one.uid for one in recorded if one.code == EndCode.WALLTIME.value}
     timed_out = [
         one
@@ -158,7 +169,7 @@ def _workers(facts: Facts, ended: Sequence[Ended], recorded: Sequence[Ended]) ->
     if not left:
         message = f"All workers have reached their time limit{_limit(facts)}."
         stopped = Stopped("walltime", message, facts.now)
-    return _shrink(facts, rows, left, stopped)
+    return _shrink(facts, left, stopped)
 
 
 def _is_informed(facts: Facts, last: Ended) -> bool:
@@ -170,10 +181,10 @@ def _is_informed(facts: Facts, last: Ended) -> bool:
     return ray.age_seconds <= waited_seconds or waited_seconds > _INFORMED_SECONDS
 
 
-def _shrink(facts: Facts, rows: Sequence[Row], workers: int, stopped: Stopped | None) -> Step:
+def _shrink(facts: Facts, workers: int, stopped: Stopped | None) -> Step:
     annotations = {names.STOPPED_BECAUSE: write_stopped(stopped)} if stopped is not None else {}
     why = stopped.message if stopped is not None else "workers have reached their time limit"
-    return Step(why, annotations, workers, victims(rows, facts.fresh_ray(), workers))
+    return Step(why, annotations, workers, whom_to_send_away(facts, workers))
 
 
 def _idle(facts: Facts) -> Step | None:

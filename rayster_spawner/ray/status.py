@@ -12,6 +12,7 @@ from ..life.site_message import site_words
 from . import names
 from .facts import Facts, idle_of, is_unreachable, lost_head
 from .membership import RayHeard
+from .network import read_network
 from .problems import problems_of
 from .records import RESTARTING, Stopped, annotations_of, requested_at, stopped_of
 from .rows import ended_row, is_head, row_of, site_of
@@ -42,7 +43,7 @@ def view_cluster(facts: Facts) -> ClusterView:
         title=title,
         profile=labels.get(names.PROFILE_LABEL, request.profile if request is not None else ""),
         site=labels.get(names.SITE_LABEL, ""),
-        network=profile.network.mode if profile is not None else "",
+        network=network.mode if (network := read_network(facts.cluster)) is not None else "",
         user=annotations.get(names.USERNAME, ""),
         server=annotations.get(names.SERVERNAME, ""),
         state=state,

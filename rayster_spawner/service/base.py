@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from logging import Logger
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tornado import web
 
@@ -17,6 +17,10 @@ from .pod_cache import PodCache
 from .ray_objects import RayObjects
 from .settings import Settings
 from .streams import EventHandler, Streams
+
+if TYPE_CHECKING:
+    from .cluster_logs import PodLogs
+    from .dashboard import Dashboards
 
 _CODES = {
     400: "bad-request",
@@ -51,6 +55,8 @@ class Parts:
     clusters: ClusterCache
     objects: RayObjects
     claims: Claims
+    logs: "PodLogs"
+    dashboards: "Dashboards"
     log: Logger
 
     def profiles(self) -> ProfileSet:

@@ -1,8 +1,7 @@
 """The namespace's Ray clusters in memory: their objects, what their own Ray said, who ended; and the view of each."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable
 from logging import Logger
 from typing import Any
 from weakref import WeakValueDictionary
@@ -11,26 +10,26 @@ from ..life.pod_status import Pod
 from ..ray import names
 from ..ray.facts import Facts
 from ..ray.membership import RayHeard
-from ..ray.policy import victims
+from ..ray.policy import whom_to_send_away
 from ..ray.records import Ended, ended_of
 from ..ray.rows import end_of, learned, site_of
-from ..ray.status import rows_of, view_cluster
+from ..ray.status import view_cluster
 from ..ray.view import ClusterView
 from ..sites import Sites
 from ..sites.change import Change
+from .attention import Attention
 from .cluster_objects import Cluster, is_ours, oldest_first, trim, user_of
 from .pod_cache import PodCache, cluster_of
 from .pod_feed import WATCH_SECONDS, Feed
 
 # A list of an administrator's clusters is made anew for one change; the others may be this old.
 _SAME_SECONDS = 5.0
-# Who asked for a cluster a moment ago will ask again.
-_ASKED_SECONDS = 10.0
+_FEW = 20
 # Of who has ended and was not written down yet; a bound for a cluster that nothing can be written to.
 _MAX_ENDED = 50
 
 
-class ClusterCache:
+class ClusterCache(Attention):
     """All clusters, and what changes of them.
 
     Arguments: ``pods`` and ``sites`` are the service's; ``base_url`` is its prefix, for links; ``clock`` counts
@@ -45,21 +44,22 @@ class ClusterCache:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ):
+        super().__init__(clock)
         self.is_synced = False
         # Why there are no Ray clusters at all; empty where there may be some.
         self.not_served = ""
         self._pods, self._sites, self._base_url = pods, sites, base_url
-        self._clock, self._wall_clock = clock, wall_clock
+        self._wall_clock = wall_clock
         self._heard_at = clock()
         self._clusters: dict[str, Cluster] = {}
         self._of_user: dict[str, set[str]] = {}
         self._ray: dict[str, tuple[RayHeard, float]] = {}
         self._ended: dict[str, dict[str, Ended]] = {}
         self._views: dict[str, tuple[float, ClusterView]] = {}
-        self._watched: dict[str, int] = {}
-        self._asked_at: dict[str, float] = {}
         self.changed = Change()
+        # Held by the streams that wait for them, and gone with the last of these. By cluster, and by user.
         self._changes: WeakValueDictionary[str, Change] = WeakValueDictionary()
+        self._user_changes: WeakValueDictionary[str, Change] = WeakValueDictionary()
         self._listeners: list[Callable[[str], None]] = []
         pods.listen(self._hear_pod)
 
@@ -81,16 +81,16 @@ class ClusterCache:
 
     def replace(self, clusters: Iterable[Cluster]) -> None:
         """Take ``clusters`` (as `trim` returns them) for all there are."""
-        before = set(self._clusters)
+        before = {name: user_of(cluster) for name, cluster in self._clusters.items()}
         self._clusters, self._of_user = {}, {}
         for cluster in filter(is_ours, clusters):
             self._add(cluster)
-        for gone in before - set(self._clusters):
+        for gone in before.keys() - self._clusters.keys():
             self._forget(gone)
         self.is_synced = True
         self.hear()
-        for name in before | set(self._clusters):
-            self._tell(name)
+        for name, user in (before | {name: user_of(one) for name, one in self._clusters.items()}).items():
+            self._tell(name, user)
 
     def put(self, cluster: Cluster) -> None:
         """Add a cluster, or what is new of one."""
@@ -98,7 +98,7 @@ class ClusterCache:
         if is_ours(cluster):
             self.not_served = ""
             self._add(cluster)
-            self._tell(cluster["metadata"]["name"])
+            self._tell(cluster["metadata"]["name"], user_of(cluster))
 
     def remove(self, cluster: Cluster) -> None:
         """Forget a cluster that is gone."""
@@ -111,7 +111,7 @@ class ClusterCache:
             if not mine:
                 self._of_user.pop(user_of(known), None)
             self._forget(name)
-            self._tell(name)
+            self._tell(name, user_of(known))
 
     def _add(self, cluster: Cluster) -> None:
         name = cluster["metadata"]["name"]
@@ -122,8 +122,9 @@ class ClusterCache:
                 ended.pop(one.uid, None)
 
     def _forget(self, name: str) -> None:
-        for memory in (self._ray, self._ended, self._views, self._asked_at):
+        for memory in (self._ray, self._ended, self._views):
             memory.pop(name, None)
+        self.forget_asked(name)
 
     def _hear_pod(self, pod: Pod, is_gone: bool) -> None:
         name = cluster_of(pod)
@@ -144,7 +145,7 @@ class ClusterCache:
             known.setdefault(uid, ended)
             while len(known) > _MAX_ENDED:
                 del known[next(iter(known))]
-        self._tell(name)
+        self._tell(name, user_of(cluster))
 
     # What their Ray says
 
@@ -157,11 +158,11 @@ class ClusterCache:
 
     def hear_ray(self, name: str, heard: RayHeard) -> None:
         """Take what the cluster's Ray says, which is ``age_seconds`` old already."""
-        if name in self._clusters:
+        if (cluster := self._clusters.get(name)) is not None:
             before = self._ray.get(name)
             self._ray[name] = heard, self._clock() - heard.age_seconds
             if before is None or _news(before[0]) != _news(heard):
-                self._tell(name)
+                self._tell(name, user_of(cluster))
 
     # What is known
 
@@ -218,10 +219,10 @@ class ClusterCache:
         return view
 
     def views(self, names_: Iterable[str]) -> list[ClusterView]:
-        """Return what is told of several clusters; a view may be some seconds old where nothing has changed."""
-        now, found = self._clock(), []
-        for name in names_:
-            known = self._views.get(name)
+        """Return what is told of several clusters; of many, those may be some seconds old that are as before."""
+        now, found, asked = self._clock(), [], list(names_)
+        for name in asked:
+            known = self._views.get(name) if len(asked) > _FEW else None
             view = known[1] if known is not None and now - known[0] < _SAME_SECONDS else self.view(name)
             if view is not None:
                 found.append(view)
@@ -230,7 +231,7 @@ class ClusterCache:
     def victims(self, name: str, workers: int) -> list[str]:
         """Return the pods to send away so that ``workers`` stay: those first that do the least."""
         facts = self.facts(name)
-        return [] if facts is None else victims(rows_of(facts)[1], facts.fresh_ray(), workers)
+        return [] if facts is None else whom_to_send_away(facts, workers)
 
     def _profile(self, cluster: Cluster) -> Any:
         name = (cluster["metadata"].get("labels") or {}).get(names.PROFILE_LABEL)
@@ -248,38 +249,25 @@ class ClusterCache:
             change = self._changes[name] = Change()
         return change
 
+    def change_of_user(self, user: str) -> Change:
+        """Return what rings when something of a user's clusters changes. Keep it as long as you wait."""
+        change = self._user_changes.get(user)
+        if change is None:
+            change = self._user_changes[user] = Change()
+        return change
+
     def listen(self, listener: Callable[[str], None]) -> None:
         """Call ``listener`` with the name of each cluster of which something is new."""
         self._listeners.append(listener)
 
-    def _tell(self, name: str) -> None:
+    def _tell(self, name: str, user: str) -> None:
         self._views.pop(name, None)
-        if (change := self._changes.get(name)) is not None:
-            change.tell()
+        for change in (self._changes.get(name), self._user_changes.get(user)):
+            if change is not None:
+                change.tell()
         self.changed.tell()
         for listener in self._listeners:
             listener(name)
-
-    @contextmanager
-    def watching(self, name: str) -> Iterator[None]:
-        """Note that somebody looks at a cluster while the context lasts: its Ray is then asked often."""
-        self._watched[name] = self._watched.get(name, 0) + 1
-        try:
-            yield
-        finally:
-            self._watched[name] -= 1
-            if not self._watched[name]:
-                del self._watched[name]
-
-    def note_asked(self, name: str) -> None:
-        """Note that somebody has looked at a cluster."""
-        if name in self._clusters:
-            self._asked_at[name] = self._clock()
-
-    def is_watched(self, name: str) -> bool:
-        """Tell whether somebody looks at a cluster, or did a moment ago."""
-        asked_at = self._asked_at.get(name)
-        return name in self._watched or (asked_at is not None and self._clock() - asked_at < _ASKED_SECONDS)
 
 
 def cluster_feed(

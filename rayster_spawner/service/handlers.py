@@ -8,8 +8,9 @@ from typing import Any
 
 from tornado import web
 
-from . import clusters
+from . import cluster_logs, cluster_streams, clusters, dashboard
 from .base import Handler, Parts
+from .dashboard_access import LoginCallback, cookie_secret
 from .openapi import openapi
 from .pod_cache import ServerName
 from .server_state import Told, site_of, tell_server
@@ -181,12 +182,16 @@ def make_app(parts: Parts) -> web.Application:
         ("healthz", Health),
         ("readyz", Readiness),
     ]
-    routes += clusters.ROUTES
-    rules = [(base + path, handler, {"parts": parts}) for path, handler in routes]
+    # The streams first: `events` is no cluster's id.
+    routes += [*cluster_streams.ROUTES, *cluster_logs.ROUTES, *dashboard.ROUTES, *clusters.ROUTES]
+    rules: list[Any] = [(base + path, handler, {"parts": parts}) for path, handler in routes]
     if base != "/":  # probes come without the proxy's prefix
         rules += [("/healthz", Health, {"parts": parts}), ("/readyz", Readiness, {"parts": parts})]
+    if parts.dashboards.login is not None:
+        rules.append((f"{base}oauth_callback", LoginCallback, {"login": parts.dashboards.login}))
     return web.Application(
         rules,
+        cookie_secret=cookie_secret(parts.settings),
         default_handler_class=NotFound,
         default_handler_args={"parts": parts},
         log_function=lambda handler: _log(handler, parts.log),

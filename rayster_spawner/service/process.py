@@ -18,12 +18,17 @@ from ..sites.hub import list_nodes
 from .access import Access
 from .claims import Claims
 from .cluster_cache import ClusterCache, cluster_feed
+from .cluster_logs import PodLogs
+from .dashboard import Dashboards
+from .dashboard_access import hub_login
 from .handlers import Parts, make_app
 from .hub_client import active_servers
+from .keeper import Keeper
 from .orphan_pods import OrphanSweep
 from .pod_cache import PodCache
 from .pod_feed import PodFeed
 from .ray_objects import RayObjects
+from .ray_rest import RayWatch
 from .settings import Settings
 from .streams import Streams
 
@@ -55,7 +60,7 @@ async def running(settings: Settings, log: logging.Logger) -> AsyncIterator[int]
     """Run the service while the context lasts; yields the port that it listens on."""
     pods = PodCache()
     streams = Streams(settings.max_streams, settings.max_streams_of_user)
-    async with kubernetes_api() as api, aiohttp.ClientSession() as session:
+    async with kubernetes_api() as api, aiohttp.ClientSession() as session, _client() as heads:
         sites = Sites(
             lambda: current_profiles(settings.profiles_file, log),
             lambda: list_nodes(api),
@@ -64,7 +69,19 @@ async def running(settings: Settings, log: logging.Logger) -> AsyncIterator[int]
         )
         clusters = ClusterCache(pods, sites, settings.base_url)
         objects = RayObjects(api.api_client, settings.namespace, log)
-        parts = Parts(settings, Access(settings, log), pods, sites, streams, clusters, objects, Claims(), log)
+        parts = Parts(
+            settings,
+            Access(settings, log),
+            pods,
+            sites,
+            streams,
+            clusters,
+            objects,
+            Claims(),
+            PodLogs(api.api_client, settings.namespace),
+            Dashboards(heads, settings.token, hub_login(settings)),
+            log,
+        )
         server = HTTPServer(
             make_app(parts), max_body_size=_MAX_REQUEST_BYTES, idle_connection_timeout=_IDLE_SECONDS
         )
@@ -75,6 +92,8 @@ async def running(settings: Settings, log: logging.Logger) -> AsyncIterator[int]
             asyncio.create_task(
                 cluster_feed(custom, settings.namespace, clusters, log).run(), name="follow Ray clusters"
             ),
+            asyncio.create_task(RayWatch(clusters, heads, settings.token, log).run(), name="ask Ray"),
+            asyncio.create_task(Keeper(clusters, objects, log).run(), name="keep Ray clusters"),
         ]
         if settings.sweeps and settings.hub_api_url and settings.token:
             sweep = OrphanSweep(
@@ -99,6 +118,15 @@ async def running(settings: Settings, log: logging.Logger) -> AsyncIterator[int]
             await asyncio.gather(*tasks, return_exceptions=True)
             await objects.close()
             await sites.stop()
+
+
+def _client() -> aiohttp.ClientSession:
+    """Return a client for the heads of clusters, which are programs of their users: nothing is kept between them."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=200, limit_per_host=20),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+    )
 
 
 def _port(server: HTTPServer) -> int:

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from tornado import iostream, web
 
@@ -16,7 +16,15 @@ KEEPALIVE_SECONDS = 15.0
 # A page that has not taken one event by then has gone without a word.
 WRITE_SECONDS = 30.0
 
-Look = Callable[[], tuple[Any, dict[str, Any]] | None]
+
+class Last(NamedTuple):
+    """The last event of a stream, which has a name of its own."""
+
+    name: str
+    event: dict[str, Any]
+
+
+Look = Callable[[], tuple[Any, dict[str, Any]] | Last | None]
 
 
 class Streams:
@@ -79,8 +87,9 @@ class EventHandler(web.RequestHandler):
     ) -> None:
         """Send what ``look`` sees, at once and whenever its key is another, until the page or the service goes.
 
-        Arguments: ``look`` returns a key and an event, or None while there is nothing to tell yet; ``changes`` ring
-        when it is worth a look. With ``repeats`` an unchanged event is sent again instead of a bare keepalive.
+        Arguments: ``look`` returns a key and an event, None while there is nothing to tell yet, or the `Last` event;
+        ``changes`` ring when it is worth a look. With ``repeats`` an unchanged event is sent again instead of a bare
+        keepalive.
         """
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         # An nginx in between would gather events for a while.
@@ -94,9 +103,12 @@ class EventHandler(web.RequestHandler):
             while not (self._is_gone or streams.is_closing):
                 bell.clear()
                 seen, is_due = look(), monotonic() >= quiet_until
+                if isinstance(seen, Last):
+                    await self._send(_event(*seen))
+                    return
                 text = ": nothing new\n\n" if is_due else ""
                 if seen is not None and (seen[0] != told or (is_due and repeats)):
-                    told, text = seen[0], f"event: {name}\ndata: {json.dumps(seen[1])}\n\n"
+                    told, text = seen[0], _event(name, seen[1])
                 if text:
                     await self._send(text)
                     # From the last word on: bells that ring for nothing must not put the next one off.
@@ -113,6 +125,10 @@ class EventHandler(web.RequestHandler):
         except asyncio.TimeoutError:
             self._is_gone = True
             self.request.connection.stream.close()  # type: ignore[union-attr]
+
+
+def _event(name: str, event: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(event)}\n\n"
 
 
 async def _rang(bell: asyncio.Event, seconds: float) -> None:
