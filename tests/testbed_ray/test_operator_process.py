@@ -225,3 +225,29 @@ async def test_with_its_owner_a_cluster_goes_and_takes_all_with_it(lab, ray_clus
         return not [item for item in left if item]
 
     await lab.until(nothing_left)
+
+
+async def test_with_recreate_another_spec_brings_other_pods(lab, ray_cluster):
+    await lab.create(ray_cluster(replicas=1, upgradeStrategy={"type": "Recreate"}))
+    before = {pod["metadata"]["uid"] for pod in await lab.until_pods(2)}
+    spec = (await lab.get())["spec"]
+    (group,) = spec["workerGroupSpecs"]
+    group["template"]["spec"]["containers"][0]["image"] = "rayster/ray:2"
+
+    await lab.patch({"workerGroupSpecs": [group]})
+
+    async def all_new():
+        found = await lab.pods()
+        return len(found) == 2 and not before & {pod["metadata"]["uid"] for pod in found}
+
+    await lab.until(all_new)
+
+
+async def test_an_operator_that_was_away_finds_its_pods_again(lab, ray_cluster, start_part, operator):
+    await lab.create(ray_cluster(replicas=1))
+    before = {pod["metadata"]["uid"] for pod in await lab.until_pods(2)}
+    second = start_part("ray_operator")
+    await lab.until_pods(2)
+    await asyncio.sleep(1)
+    assert second.poll() is None
+    assert {pod["metadata"]["uid"] for pod in await lab.pods()} == before
