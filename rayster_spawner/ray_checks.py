@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from . import interlink
 from .profile_checks import CLOUD_SITE, Mistake, needs
 from .quantities import format_memory
 
@@ -40,7 +41,7 @@ def _head_can_be_found(p: Any) -> Iterator[Mistake]:
 
 @needs("ray", "network", "images")
 def _cloud_can_run_the_head(p: Any) -> Iterator[Mistake]:
-    if p.ray is None or p.network.mode == "site" or p.ray.head.place == "site":
+    if p.ray is None or _is_at_site(p):
         return
     if p.ray.head.image is not None:
         if p.ray.head.image.startswith("/"):
@@ -56,11 +57,25 @@ def _cloud_can_run_the_head(p: Any) -> Iterator[Mistake]:
 
 
 @needs("ray", "network", "scheduler")
+def _site_can_run_the_head(p: Any) -> Iterator[Mistake]:
+    image = p.ray.head.image if p.ray is not None else None
+    if image is None or not image.startswith("/") or not _is_at_site(p):
+        return
+    if p.scheduler == "none":
+        yield Mistake(("ray", "head", "image"), image, "a path needs the scheduler slurm or htcondor")
+    elif not interlink.matches(interlink.SIF_PATTERN, image) or ".." in image.split("/"):
+        yield Mistake(("ray", "head", "image"), image, "must be the absolute path of a .sif file")
+
+
+def _is_at_site(p: Any) -> bool:
+    return p.network.mode == "site" or p.ray.head.place == "site"
+
+
+@needs("ray", "network", "scheduler")
 def _heads_cores_are_whole(p: Any) -> Iterator[Mistake]:
     if p.ray is None:
         return
-    at_site = p.network.mode == "site" or p.ray.head.place == "site"
-    if at_site and p.scheduler != "none" and p.ray.head.cpu != int(p.ray.head.cpu):
+    if _is_at_site(p) and p.scheduler != "none" and p.ray.head.cpu != int(p.ray.head.cpu):
         yield Mistake(
             ("ray", "head", "cpu"), p.ray.head.cpu, "must be a whole number of cores on a batch system"
         )
