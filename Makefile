@@ -10,7 +10,10 @@ BIN := .venv/bin
 HUB5_BIN := .venv-hub5/bin
 # With the Node.js that `make setup` brought, where the machine has none.
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix labextension --silent
-HUB5_TESTS = tests/core tests/form tests/service tests/sites tests/spawner
+# What can differ between the hub's lines: all that imports jupyterhub or kubespawner. Of the service that is the way in;
+# tests/sites and the rest of tests/service would run the very same code a second time.
+HUB5_TESTS = tests/core tests/form tests/spawner \
+	tests/service/test_pages.py tests/service/test_process.py tests/service/test_real_hub.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-hub5 demo test test-main test-hub5 lint format
