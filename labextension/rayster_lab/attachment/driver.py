@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from . import errors
+from .interrupt import uninterrupted
 
 _TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
 # Ray ends a driver, from C++, that has not reached its head for 60 s; a day is enough to attach it anew.
@@ -56,8 +57,11 @@ def connect(
         os.environ[_DASHBOARD] = dashboard_url
     try:
         context = ray.init(address=address, _node_ip_address=node_address, _temp_dir=temp_dir)
-    except ConnectionError as error:
+    except BaseException as error:
+        # Half a connection would keep the kernel from the next one.
         disconnect()
+        if not isinstance(error, ConnectionError):
+            raise
         raise errors.NodeFailed(f"Ray does not connect to the cluster at {address}: {error}") from error
     finally:
         os.environ.pop(_DASHBOARD, None)
@@ -70,8 +74,17 @@ def connect(
 
 
 def disconnect() -> None:
-    """End the connection; takes 5 s when the head is gone."""
-    import_ray().shutdown()
+    """End the connection, whole even when it is interrupted; takes 5 s when the head is gone."""
+    ray = import_ray()
+
+    def shut_down() -> None:
+        try:
+            ray.shutdown()
+        finally:
+            # What is left there of a head that is gone, the next connection would ask.
+            ray._private.state.state.disconnect()
+
+    uninterrupted(shut_down)
     for name in _TOKEN_VARIABLES:
         os.environ.pop(name, None)
 

@@ -65,7 +65,8 @@ class Found:
 def find(target: AttachTarget) -> Found:
     """Return where the target's head is now. Raises HeadNotThere while it has not said so."""
     if target.address is not None:
-        return Found(target.address, target.ray_version, target.python_version)
+        # What the head really runs it says itself.
+        return Found(target.address, None, None)
     assert target.rendezvous is not None
     found = rendezvous.read(Path(target.rendezvous))
     if found is None or found.cluster != target.cluster:
