@@ -216,20 +216,20 @@ def _idle(facts: Facts) -> Step | None:
 
 
 def _idle_since(facts: Facts, ray: RayHeard) -> float | None:
-    """Return since when nobody uses what is there; None while somebody does, or while all of it still waits."""
+    """Return since when nobody uses what is there; None while somebody does, or while all of it has yet to come."""
     assert ray.activity is not None
     if ray.activity.is_active:
         return None
+    idle_seconds = ray.activity.idle_seconds
+    last_used = 0.0 if idle_seconds is None else facts.now - ray.age_seconds - idle_seconds
+    if (noted := idle_since(facts.cluster)) is not None:
+        # Workers that come and go meanwhile, because they fail, do not begin it anew.
+        return max(noted, last_used)
     workers = [member for member in ray.members if member.is_alive and not member.is_head and member.pod]
-    replicas = int(facts.group.get("replicas") or 0)
-    if replicas and not workers:
-        return None
-    began = min((_here(member.started_at, ray) or facts.now for member in workers), default=0.0)
-    idle = ray.activity.idle_seconds
-    if idle is None:
-        # No driver was there at all: since it was first seen so, or since there was something to use.
-        return max(began, idle_since(facts.cluster) or facts.now)
-    return max(began, facts.now - ray.age_seconds - idle)
+    if not workers:
+        return max(facts.now, last_used) if not facts.group.get("replicas") else None
+    began = min(_here(member.started_at, ray) or facts.now for member in workers)
+    return max(began, last_used)
 
 
 def _stop(facts: Facts, code: str, message: str) -> Step:

@@ -122,8 +122,9 @@ def _json_list(text: str | None) -> list[Any]:
 
 def _json(text: str | None) -> Any:
     try:
-        return json.loads(text) if text else None
-    except ValueError:
+        # No number here is NaN or without bounds.
+        return json.loads(text, parse_constant=lambda _: None) if text else None
+    except (ValueError, RecursionError):
         return None
 
 
