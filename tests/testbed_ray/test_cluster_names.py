@@ -14,6 +14,7 @@ from rayster_testbed.cluster_names import resolver
 from rayster_testbed.cluster_names.follow import with_names
 from rayster_testbed.cluster_names.hosts import hosts
 from rayster_testbed.kube import path
+from rayster_testbed.slurm_plugin.__main__ import write_runtime
 
 NAME = "rc-head-svc.lab.svc"
 
@@ -142,3 +143,39 @@ async def test_the_file_follows_the_cluster(lab, ray_cluster, tmp_path, start_pa
         return not await line()
 
     await lab.until(no_line, "no name")
+
+
+async def test_a_container_in_the_cloud_finds_the_head_by_its_name(lab, ray_cluster, tmp_path, start_part):
+    names = tmp_path / "names"
+    start_part("cluster_names", "--directory", names)
+    start_part(
+        "kubelet",
+        *("--node-name", "n", "--pod-cidr", "127.76.0.0/16", "--data-dir", tmp_path / "kubelet"),
+        *("--names-dir", names, "--stop-pods-on-exit"),
+    )
+    await lab.create(ray_cluster(replicas=0))
+    (head,) = await lab.until_pods(1, "head")
+    await lab.play(head, "Running", ip="127.9.0.8")
+    name = f"rc-head-svc.{lab.namespace}.svc.cluster.local"
+    code = f"import socket; assert socket.gethostbyname('{name}') == '127.9.0.8'"
+    spec = {
+        "nodeName": "n",
+        "restartPolicy": "OnFailure",
+        "automountServiceAccountToken": False,
+        "containers": [{"name": "main", "image": "i", "command": [sys.executable, "-c", code]}],
+    }
+    await lab.client.create(path("pods", lab.namespace), {"metadata": {"name": "asks"}, "spec": spec})
+
+    async def found():
+        pod = await lab.client.get(path("pods", lab.namespace, "asks"))
+        return pod["status"].get("phase") == "Succeeded"
+
+    await lab.until(found, "an answer", 60)
+
+
+def test_a_container_of_a_job_finds_a_name(names_dir, tmp_path):
+    singularity = write_runtime(tmp_path / "plugin", names_dir)
+    code = f"import os, socket; print(socket.gethostbyname('{NAME}'), 'RAYSTER_TESTBED_NAMES' in os.environ)"
+    command = [singularity, "exec", "--containall", "docker://i", sys.executable, "-c", code]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert answer.stdout.split() == ["127.9.0.5", "False"]
