@@ -17,7 +17,7 @@ from .settings import Settings
 
 HUB_ANSWER_SECONDS = 10
 # Who may start and stop everybody's servers may do so with the clusters that belong to them. On both lines of the hub
-# everybody has it for themselves (`admin:servers!user=ada`), and the token of an administrator's server has none of it.
+# the scope with a filter (`!user=ada`) is another text, and the token of an administrator's server has neither.
 ADMIN_SCOPE = "admin:servers"
 # Who may enter everybody's servers may run code in their clusters, too.
 ENTER_SCOPE = "access:servers"
