@@ -16,6 +16,13 @@ _DROPPED = (
     "RAY_GCS_SERVER_PORT",
     "KUBERAY_GEN_RAY_START_CMD",
 )
+_DEFAULTS = {
+    # Ray waits up to 30 s for tasks to end when it is told to; a pod's time to end is over then.
+    "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
+    # Ray gives up on a node that needs more than 30 s to come up; on a busy machine it does.
+    "RAY_raylet_start_wait_time_s": "120",
+    "RAY_agent_register_timeout_ms": "120000",
+}
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 # Runs `ray_cli` without the working directory on sys.path, where a user's file may be called like a module of Ray.
 RUN_MODULE = (
@@ -88,9 +95,7 @@ def ray_environment(environ: Mapping[str, str], token: str | None) -> dict[str, 
     kept = {name: value for name, value in environ.items() if name not in _DROPPED}
     if token is not None:
         kept |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
-    # Ray waits up to 30 s for tasks to end when it is told to; a pod's time to end is over then.
-    kept.setdefault("RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "0")
-    return kept
+    return _DEFAULTS | kept
 
 
 def python_module(module: str) -> Sequence[str]:

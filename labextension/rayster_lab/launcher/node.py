@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from . import addresses, command, gcs, places, ports, processes, rendezvous, versions
+from . import addresses, command, gcs, logs, places, ports, processes, rendezvous, versions
 from .failures import ExitCode, LaunchError
 from .settings import NodeSettings
 from .waiting import Head, wait_for_head
@@ -73,7 +73,11 @@ def run(
         say(_what(node, head))
         announce(node)
         _order(child, node, head, settings)
-        return _keep(child, node, settings, alive, say, stack)
+        code = _keep(child, node, settings, alive, say, stack)
+        if code not in (0, *ExitCode):
+            for line in logs.last_faults(temp_dir):
+                say(line)
+        return code
 
 
 def claim_for(settings: NodeSettings) -> ports.Claim:

@@ -10,13 +10,16 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .failures import ExitCode
 
 # How long a head's own node may take to come up, counted from its open GCS port.
 _HEAD_NODE_SECONDS = 60.0
+_OWN_NODE_SECONDS = 20.0
+_POLL_SECONDS = 0.05
 _PR_SET_PDEATHSIG = 1
 
 
@@ -35,6 +38,7 @@ def main() -> int:
         os.dup2(nothing.fileno(), 0)
     order = json.loads(line)
     os.environ.update(order["environment"])
+    see_own_node_at_once()
     if order["head_address"] is None:
         start_node_before_dashboard(scripts)
     elif (code := wait_for_head_node(order["head_address"])) is not None:
@@ -87,6 +91,33 @@ def start_node_before_dashboard(scripts: Any) -> None:
     setattr(Node, "start_ray_processes", start)  # noqa: B010
 
 
+def see_own_node_at_once() -> None:
+    """Let `ray start` see that its node has joined when it has; Ray looks once a second."""
+    import ray._private.services as services
+
+    get_node = getattr(services, "get_node", None)
+    if get_node is None:
+        return
+
+    def get_node_soon(gcs_address: str, node_id: str) -> Any:
+        from ray import NodeID, _raylet
+        from ray.core.generated import gcs_service_pb2
+
+        raylet, requests = cast(Any, _raylet), cast(Any, gcs_service_pb2)
+        selector = requests.GetAllNodeInfoRequest.NodeSelector(node_id=NodeID.from_hex(node_id).binary())
+        # The rest of the time, and what goes wrong, is left to Ray.
+        with suppress(Exception):
+            client = raylet.GcsClient(address=gcs_address)
+            deadline = time.monotonic() + _OWN_NODE_SECONDS
+            while time.monotonic() < deadline and not client.get_all_node_info(
+                timeout=2, node_selectors=[selector]
+            ):
+                time.sleep(_POLL_SECONDS)
+        return get_node(gcs_address, node_id)
+
+    setattr(services, "get_node", get_node_soon)  # noqa: B010
+
+
 def wait_for_head_node(head_address: str, seconds: float = _HEAD_NODE_SECONDS) -> int | None:
     """Wait until the head's own node has joined; Ray asks every 2 s, this 20 times a second.
 
@@ -97,8 +128,7 @@ def wait_for_head_node(head_address: str, seconds: float = _HEAD_NODE_SECONDS) -
     from ray.core.generated import gcs_service_pb2
 
     # What `environment` said: Ray read it when it was imported.
-    raylet: Any = _raylet
-    requests: Any = gcs_service_pb2
+    raylet, requests = cast(Any, _raylet), cast(Any, gcs_service_pb2)
     raylet.Config.initialize("")
     deadline = time.monotonic() + seconds
     selector = requests.GetAllNodeInfoRequest.NodeSelector()
@@ -113,5 +143,5 @@ def wait_for_head_node(head_address: str, seconds: float = _HEAD_NODE_SECONDS) -
         except Exception as error:
             print(f"The head at {head_address} does not answer: {error}", file=sys.stderr)
             time.sleep(0.5)
-        time.sleep(0.05)
+        time.sleep(_POLL_SECONDS)
     return None
