@@ -115,10 +115,10 @@ class Person:
     def choose(self, title: str) -> None:
         """Open the form and choose a profile by its title, once its site is there again after what a test did to it."""
         self.page.goto(f"{self.testbed.hub_url}/hub/spawn/{self.name}")
-        card = self.page.locator("[data-option]", has=self.page.get_by_role("radio", name=title))
+        card = self.page.locator("[data-option]", has=self.page.get_by_role("radio", name=title, exact=True))
         unreachable = card.locator("[data-site=unreachable]")
         expect(unreachable).to_have_count(0, timeout=30_000)
-        self.page.get_by_role("radio", name=title).check()
+        self.page.get_by_role("radio", name=title, exact=True).check()
 
     def start(self) -> None:
         """Press Start."""

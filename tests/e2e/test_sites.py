@@ -23,6 +23,8 @@ from .hub_client import HubUser, wait_for
 pytestmark = pytest.mark.timeout(180)
 
 FORM_SECONDS = 0.3
+# Hub and service give an agent 5 s to answer.
+SITE_SECONDS = 4
 # profile of the demo -> its site
 SITES = {"padova-slurm": "padova", "leonardo-gpu": "leonardo-booster", "leonardo-cpu": "leonardo-dcgp"}
 
@@ -67,10 +69,7 @@ def assert_form_opens_at_once(person: HubUser, seconds: float) -> None:
         time.sleep(0.3)
     at_most = FORM_SECONDS + statistics.median(home_took)
     # One may be late because this machine does something else; none waits for a site.
-    assert statistics.median(took) < at_most and max(took) < 4 * FORM_SECONDS + max(home_took), (
-        took,
-        home_took,
-    )
+    assert statistics.median(took) < at_most and max(took) < SITE_SECONDS, (took, home_took)
 
 
 def seconds_of(act: Callable[[], object]) -> float:
