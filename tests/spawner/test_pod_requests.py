@@ -146,8 +146,10 @@ async def first_list(make_spawner, monkeypatch):
 
 @pytest.mark.parametrize("who", [0, 1], ids=["the one who starts it", "one who waits"])
 async def test_cancelled_spawn_takes_no_other_with_it_that_waits_for_the_watch(make_spawner, first_list, who):
-    starts = [asyncio.ensure_future(make_spawner(user).watch_or_fail()) for user in ("ada", "bob", "cas")]
-    await asyncio.sleep(0.1)
+    starts = []
+    for user in ("ada", "bob", "cas"):
+        starts.append(asyncio.ensure_future(make_spawner(user).watch_or_fail()))
+        await asyncio.sleep(0.1)
     starts[who].cancel()
     await asyncio.sleep(0.1)
     first_list.set()

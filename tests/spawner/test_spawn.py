@@ -4,7 +4,7 @@
 def test_a_cloud_server_starts_and_stops(hub, site, until):
     assert hub.spawn("cleo", {"profile": "cloud"}).status_code == 202
     site.wait_for("jupyter-cleo")
-    site.run("jupyter-cleo", "127.9.0.1")
+    site.run("jupyter-cleo")
     until(lambda: hub.is_ready("cleo"))
     assert hub.stop("cleo").status_code == 204
     assert site.pod("jupyter-cleo") is None
