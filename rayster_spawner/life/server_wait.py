@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 from jupyterhub.utils import url_path_join
@@ -15,27 +15,13 @@ from .pod_address import notebook_port, pod_host
 from .pod_status import Pod, State
 from .server_probe import server_answers
 from .spawn_errors import PodUnknown, server_ended, spawn_failed
+from .wait_clocks import Patience, Wait
 
-# How often a waiting server is looked at (from the watch, which costs nothing), growing with the wait.
-_LOOK_SECONDS = (0.05, 5.0)
-_LOOK_SECONDS_SOON = (0.05, 1.0)
-# How often it is asked itself while its pod says that it queues, and while its site says so, which knows.
-_ASK_SECONDS = (2.0, 20.0)
-_ASK_SECONDS_IF_TOLD = (10.0, 60.0)
-_GROWTH = 0.05
 # A running server may be too busy to answer for a while; this long in silence, after its pod said that it is over,
 # and it is believed to be.
 SILENCE_SECONDS = 90
 # The site knows better than the pod why a job has ended; it is waited for this long: an agent's look and ours.
 WORD_SECONDS = 45
-_WARN_SECONDS = 60
-
-
-class Patience(NamedTuple):
-    """How long to go on in a wait whose end is not in sight, in seconds."""
-
-    answer: int
-    boot: int
 
 
 class ServerWait(EndMemory):
@@ -99,7 +85,7 @@ class ServerWait(EndMemory):
         Arguments: times are seconds since the epoch. Raises the error that its user reads when the server is lost or
         the deadline has passed; an API server that is away is no reason to give a place in a queue up.
         """
-        wait = _Wait(Patience(self.answer_timeout, self.boot_timeout), spawn_began)
+        wait = Wait(Patience(self.answer_timeout, self.boot_timeout), spawn_began)
         while True:
             is_soon = False
             try:
@@ -127,7 +113,7 @@ class ServerWait(EndMemory):
             pod = await self.read_pod()
         return pod if self.is_ours(pod) else None
 
-    async def _is_up(self, pod: Pod, belief: Belief, wait: "_Wait") -> bool:
+    async def _is_up(self, pod: Pod, belief: Belief, wait: Wait) -> bool:
         if not self.is_offloaded or self.internal_ssl:
             return self.view(pod).state is State.RUNNING
         return wait.may_ask(belief) and await self.answers(pod)
@@ -244,67 +230,3 @@ def _end_of_wait(end: EndCode | None) -> EndCode:
 def _parts(url: str) -> tuple[str, str, int]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-
-
-class _Wait:
-    """The clocks of one wait."""
-
-    def __init__(self, patience: Patience, spawn_began: float):
-        self._patience = patience
-        self._began = spawn_began
-        self._asked_at = self._warned_at = float("-inf")
-        self._running_since: float | None = None
-        self._over_since: float | None = None
-
-    def is_soon(self, belief: Belief) -> bool:
-        """Tell whether the server should be there any moment, or is over."""
-        return belief.view.state in (State.STARTING, State.RUNNING) or belief.view.is_over
-
-    def look_seconds(self, is_soon: bool) -> float:
-        """Return how long to sleep before the next look."""
-        return self._spread(_LOOK_SECONDS_SOON if is_soon else _LOOK_SECONDS)
-
-    def may_warn(self) -> bool:
-        """Tell whether a warning is due again."""
-        due = time.monotonic() - self._warned_at > _WARN_SECONDS
-        if due:
-            self._warned_at = time.monotonic()
-        return due
-
-    def may_ask(self, belief: Belief) -> bool:
-        """Tell whether the server is to be asked itself now: often when it should be there, seldom while it queues.
-
-        Always before it is given up.
-        """
-        last = belief.end is not None or belief.view.state is State.FAILED
-        is_soon = self.is_soon(belief)
-        pause_seconds = (
-            1.0 if is_soon else self._spread(_ASK_SECONDS_IF_TOLD if belief.told else _ASK_SECONDS)
-        )
-        due = last or time.monotonic() - self._asked_at > pause_seconds
-        if due:
-            self._asked_at = time.monotonic()
-        return due
-
-    def why_hopeless(self, belief: Belief) -> str | None:
-        """Return why there is nothing to wait for any more, or None. The server has just not answered."""
-        now, view = time.monotonic(), belief.view
-        if view.state is State.FAILED:
-            return view.reason
-        if view.state is State.ENDED:
-            self._over_since = self._over_since or now
-            if belief.told or now - self._over_since > self._patience.boot:
-                return "The job ended before its server was up."
-        else:
-            self._over_since = None
-        if view.state is State.RUNNING:
-            self._running_since = self._running_since or now
-            if now - self._running_since > self._patience.answer:
-                return f"The job runs, but its server has not answered in {self._patience.answer} seconds."
-        else:
-            self._running_since = None
-        return None
-
-    def _spread(self, bounds: tuple[float, float]) -> float:
-        low, high = bounds
-        return min(high, max(low, _GROWTH * (time.time() - self._began)))
