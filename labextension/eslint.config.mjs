@@ -1,10 +1,23 @@
 import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
+const RULES = {
+  curly: 'error',
+  eqeqeq: 'error',
+  'prefer-arrow-callback': 'error'
+};
+const BROWSER = [
+  'clearInterval',
+  'document',
+  'navigator',
+  'requestAnimationFrame',
+  'setInterval'
+];
+
 export default tseslint.config(
-  js.configs.recommended,
-  tseslint.configs.recommendedTypeChecked,
   {
+    files: ['src/**/*.ts'],
+    extends: [js.configs.recommended, tseslint.configs.recommendedTypeChecked],
     languageOptions: {
       parserOptions: { project: 'tsconfig.test.json' }
     },
@@ -17,9 +30,16 @@ export default tseslint.config(
           custom: { regex: '^I[A-Z]', match: true }
         }
       ],
-      curly: 'error',
-      eqeqeq: 'error',
-      'prefer-arrow-callback': 'error'
+      ...RULES
     }
+  },
+  {
+    // The panel of a notebook: what the browser runs as it stands here.
+    files: ['rayster_lab/widget/static/*.js'],
+    extends: [js.configs.recommended],
+    languageOptions: {
+      globals: Object.fromEntries(BROWSER.map(name => [name, 'readonly']))
+    },
+    rules: RULES
   }
 );

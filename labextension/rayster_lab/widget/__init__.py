@@ -1,0 +1,1 @@
+"""The live panel of Ray clusters in a notebook."""

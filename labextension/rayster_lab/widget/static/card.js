@@ -1,0 +1,315 @@
+// One cluster: its state, what is wrong, what is used, its nodes, and what can be done.
+
+import { h } from './dom.js';
+import { logView } from './log.js';
+import { button, chip, icon, meter, note } from './parts.js';
+import { ended, table } from './rows.js';
+import { amounts, count, moment, span } from './words.js';
+
+const TONES = {
+  idle: 'warm',
+  'worker-lost': 'warm',
+  'worker-failed': 'warm',
+  'site-unreachable': 'warm'
+};
+
+/** `view`: what the panel knows and does; `isOpen`: the card shows more than its head. */
+export function card(cluster, view, isOpen, canFold) {
+  const name = `${view.id}-${cluster.id}`;
+  return h(
+    'section',
+    {
+      class: 'rs-cluster',
+      key: cluster.id,
+      'aria-labelledby': `${name}-title`,
+      'data-state': cluster.state
+    },
+    header(cluster, view, isOpen, canFold, name),
+    isOpen ? body(cluster, view, name) : null
+  );
+}
+
+function header(cluster, view, isOpen, canFold, name) {
+  const title = h('span', { class: 'rs-cluster-name' }, cluster.name);
+  const isMine = view.attached?.cluster === cluster.id && !view.attached.lost;
+  const facts = [
+    cluster.name === cluster.id ? '' : cluster.id,
+    `${cluster.profile}${cluster.site && cluster.site !== cluster.profile ? ` at ${cluster.site}` : ''}`,
+    `since ${moment(new Date(cluster.requested_at * 1000))}`
+  ].filter(Boolean);
+  return h(
+    'div',
+    { class: 'rs-cluster-head' },
+    h(
+      'h3',
+      { id: `${name}-title`, class: 'rs-cluster-title' },
+      canFold
+        ? h(
+            'button',
+            {
+              type: 'button',
+              class: 'rs-fold',
+              'aria-expanded': isOpen ? 'true' : 'false',
+              onClick: () => view.fold(cluster.id)
+            },
+            title
+          )
+        : title
+    ),
+    chip(cluster.state),
+    isMine
+      ? h('span', { class: 'rs-badge' }, icon('link'), 'This notebook')
+      : null,
+    h('p', { class: 'rs-facts-line' }, facts.join(' · ')),
+    h('p', { class: 'rs-message' }, cluster.message)
+  );
+}
+
+function body(cluster, view, name) {
+  return [
+    notes(cluster, view),
+    meters(cluster, view),
+    table(cluster, view.ofCluster(cluster)),
+    ended(cluster, view.ofCluster(cluster)),
+    actions(cluster, view, name),
+    view.state.log?.cluster === cluster.id
+      ? logView(view.state.log, view)
+      : null,
+    footer(cluster, view)
+  ];
+}
+
+function notes(cluster, view) {
+  const found = cluster.problems.map(one =>
+    note(TONES[one.code] ?? 'danger', one.message, one.do)
+  );
+  const { idle } = cluster;
+  const stops = idle?.stops_in_seconds;
+  if (idle?.warned && stops !== null && stops !== undefined) {
+    const left = Math.max(0, stops - view.past);
+    found.push(
+      note(
+        'warm',
+        `Nobody uses it: it is stopped in ${span(left)}.`,
+        'Attach to it to keep it.'
+      )
+    );
+  }
+  if (view.attached?.cluster === cluster.id && view.attached.lost) {
+    found.push(note('danger', view.attached.lost));
+  }
+  const said = view.state.said[cluster.id];
+  if (said) {
+    found.push(note(said.tone, said.text));
+  }
+  return found.length
+    ? h('div', { class: 'rs-notes', key: 'notes' }, found)
+    : null;
+}
+
+function meters(cluster, view) {
+  const { resources } = cluster;
+  const found = [
+    meter('Workers', cluster.joined, cluster.wanted.workers, 'joined')
+  ];
+  if (resources) {
+    found.push(
+      meter('CPUs', resources.cpus_used, resources.cpus_total, 'in use')
+    );
+    if (resources.gpus_total) {
+      found.push(
+        meter('GPUs', resources.gpus_used, resources.gpus_total, 'in use')
+      );
+    }
+  }
+  const left = cluster.time_left_seconds;
+  if (left !== null && left !== undefined) {
+    const ends = moment(new Date(Date.now() + (left - view.past) * 1000));
+    found.push(
+      h(
+        'div',
+        { class: 'rs-meter', key: 'left' },
+        h('span', { class: 'rs-meter-label' }, 'Time left'),
+        h('span', { class: 'rs-big' }, span(left - view.past)),
+        h('span', { class: 'rs-meter-text' }, `ends about ${ends}`)
+      )
+    );
+  }
+  return h('div', { class: 'rs-meters', key: 'meters' }, found);
+}
+
+function actions(cluster, view, name) {
+  if (cluster.state === 'stopping' || view.told.is_gone) {
+    return null;
+  }
+  if (view.state.confirm?.cluster === cluster.id) {
+    return confirmation(cluster, view, name);
+  }
+  const isMine = view.attached?.cluster === cluster.id && !view.attached.lost;
+  const isUp = cluster.head?.state === 'joined';
+  const isDown = cluster.state === 'failed' || cluster.state === 'suspended';
+  const busy = what => view.isBusy(`${what} ${cluster.id}`);
+  const off = view.off;
+  const ask = (what, content) => () =>
+    view.ask(what, { cluster: cluster.id, ...content });
+  const confirm = what => () => view.confirm(cluster.id, what);
+  return h(
+    'div',
+    {
+      class: 'rs-actions',
+      key: 'actions',
+      role: 'group',
+      'aria-label': `What to do with ${cluster.name}`
+    },
+    isMine
+      ? button('Detach', ask('detach'), {
+          key: 'detach',
+          isBusy: busy('detach'),
+          off
+        })
+      : button(busy('attach') ? 'Attaching…' : 'Attach', ask('attach'), {
+          key: 'attach',
+          kind: isDown ? 'quiet' : 'main',
+          isBusy: busy('attach'),
+          off: off || (isUp ? '' : 'Its head is not up yet.')
+        }),
+    isDown && cluster.state === 'suspended'
+      ? null
+      : scale(cluster, view, busy('scale'), off, name),
+    button('Restart', isDown ? ask('restart') : confirm('restart'), {
+      key: 'restart',
+      kind: isDown ? 'main' : 'quiet',
+      isBusy: busy('restart'),
+      off
+    }),
+    button('Stop', confirm('stop'), {
+      key: 'stop',
+      kind: 'danger',
+      isBusy: busy('stop'),
+      off
+    })
+  );
+}
+
+function scale(cluster, view, isBusy, off, name) {
+  const { min, max } = cluster.bounds.workers;
+  const wanted = view.state.scale[cluster.id] ?? String(cluster.wanted.workers);
+  const go = () =>
+    view.ask('scale', { cluster: cluster.id, workers: Number(wanted) });
+  return h(
+    'form',
+    {
+      class: 'rs-scale',
+      key: 'scale',
+      novalidate: true,
+      onSubmit: event => {
+        event.preventDefault();
+        if (!isBusy && !off) {
+          go();
+        }
+      }
+    },
+    h('label', { for: `${name}-scale` }, 'Workers'),
+    h('input', {
+      id: `${name}-scale`,
+      class: 'rs-input rs-narrow',
+      type: 'number',
+      min,
+      max,
+      step: 1,
+      value: wanted,
+      onInput: event => view.setScale(cluster.id, event.target.value)
+    }),
+    h(
+      'button',
+      {
+        type: 'submit',
+        class: 'rs-btn rs-btn-quiet',
+        'aria-disabled': off || isBusy ? 'true' : undefined,
+        'aria-busy': isBusy ? 'true' : undefined,
+        title: off || `${min} to ${max} workers`
+      },
+      isBusy ? icon('turning') : null,
+      'Scale'
+    )
+  );
+}
+
+function confirmation(cluster, view, name) {
+  const { what } = view.state.confirm;
+  const jobs = count(cluster.workers.length + (cluster.head ? 1 : 0), 'node');
+  const words = {
+    stop: [
+      'Stop it',
+      `Stop ${cluster.name}? Its ${jobs} end, and what is in Ray’s memory is lost.`
+    ],
+    restart: [
+      'Restart it',
+      `Restart ${cluster.name}? Its ${jobs} end and are queued anew; what is in Ray’s memory is lost.`
+    ]
+  }[what];
+  const leave = () => view.confirm(cluster.id, null);
+  return h(
+    'div',
+    {
+      class: 'rs-confirm',
+      key: 'confirm',
+      role: 'alertdialog',
+      'aria-labelledby': `${name}-confirm`,
+      onKeydown: event => {
+        if (event.key === 'Escape') {
+          event.stopPropagation();
+          leave();
+        }
+      }
+    },
+    h('p', { id: `${name}-confirm` }, words[1]),
+    h(
+      'div',
+      { class: 'rs-btns' },
+      button(words[0], () => view.ask(what, { cluster: cluster.id }), {
+        key: 'yes',
+        kind: 'danger-main',
+        off: view.off
+      }),
+      button('Keep it', leave, { key: 'no' })
+    )
+  );
+}
+
+function footer(cluster, view) {
+  const code = `RayCluster.connect("${cluster.id}")`;
+  const url = cluster.dashboard_url;
+  const isSafe = /^(\/(?!\/)|https?:\/\/)/.test(url);
+  return h(
+    'div',
+    { class: 'rs-footer', key: 'footer' },
+    h(
+      'span',
+      { class: 'rs-code' },
+      h('code', null, code),
+      button([icon('copy'), 'Copy'], () => view.copy(code, 'Copied.'), {
+        kind: 'small',
+        name: `Copy ${code}`
+      })
+    ),
+    isSafe && cluster.head?.state === 'joined'
+      ? h(
+          'a',
+          {
+            class: 'rs-link',
+            href: url,
+            target: '_blank',
+            rel: 'noopener noreferrer'
+          },
+          icon('link'),
+          'Ray dashboard'
+        )
+      : null,
+    h(
+      'span',
+      { class: 'rs-dim' },
+      `Each worker: ${amounts(cluster.wanted)}. Ray ${cluster.ray_version || '?'}.`
+    )
+  );
+}
