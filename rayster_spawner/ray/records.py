@@ -69,7 +69,7 @@ def stopped_of(cluster: Mapping[str, Any]) -> Stopped | None:
     """Return why the service stopped the cluster; None when it did not."""
     said = _json(annotations_of(cluster).get(STOPPED_BECAUSE))
     try:
-        return Stopped(str(said["code"]), str(said["message"]), float(said["at"]))
+        return Stopped(str(said["code"]), str(said["message"]), _finite(said["at"]))
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -106,13 +106,19 @@ def _ended(said: Any) -> Ended | None:
             str(said["group"]),
             str(said["code"]),
             str(said["why"])[:_MAX_WHY_CHARACTERS],
-            float(said["at"]),
+            _finite(said["at"]),
             said.get("joined") is True,
             int(said.get("worked_seconds") or 0),
             str(said["job_id"]) if said.get("job_id") else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return None
+
+
+def _finite(value: Any) -> float:
+    if not math.isfinite(number := float(value)):
+        raise ValueError("no moment")
+    return number
 
 
 def _json_list(text: str | None) -> list[Any]:

@@ -128,12 +128,14 @@ def worked_seconds(member: Member, ray: RayHeard, now: float) -> int:
     return max(0, round(until - member.started_at))
 
 
-def has_ended(pod: Pod, belief: Belief, *, sent_away: bool) -> bool:
-    """Tell whether a pod has ended although nobody sent it away."""
+def has_ended(pod: Pod, belief: Belief, *, sent_away: bool, is_gone: bool = False) -> bool:
+    """Tell whether a pod has ended although nobody sent it away. ``is_gone``: the cluster has it no more."""
+    if sent_away:
+        return False
+    is_going = is_gone or "deletionTimestamp" in pod["metadata"]
     if ENDED_ITSELF in pod:
         # A virtual node says so also of a job whose nodes are booting; the site then knows better.
-        return belief.view.is_over or "deletionTimestamp" in pod["metadata"]
-    is_going = sent_away or "deletionTimestamp" in pod["metadata"]
+        return belief.view.is_over or is_going
     return not is_going and belief.view.is_over
 
 
@@ -151,10 +153,7 @@ def end_of(
     ``is_gone`` tells that the cluster has it no more.
     """
     belief = _belief(pod, heard)
-    by_itself = ENDED_ITSELF in pod and (
-        is_gone or belief.view.is_over or "deletionTimestamp" in pod["metadata"]
-    )
-    if not by_itself and not has_ended(pod, belief, sent_away=sent_away):
+    if not has_ended(pod, belief, sent_away=sent_away, is_gone=is_gone):
         return None
     who = "head" if is_head(pod) else "worker"
     member = _member(pod, ray)

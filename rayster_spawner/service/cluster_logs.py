@@ -37,9 +37,9 @@ class PodLogs:
         self, pod: str, container: str, tail_lines: int, follow: bool
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Yield the parts of a log. Raises ApiError when there is none to be had."""
-        query: dict[str, Any] = {"container": container, "tail_lines": tail_lines, "follow": follow}
-        if not follow:
-            query["limit_bytes"] = _MAX_BYTES
+        query: dict[str, Any] = {"container": container, "tail_lines": tail_lines}
+        # As kubectl writes it; the client would write `True`.
+        query |= {"follow": "true"} if follow else {"limit_bytes": _MAX_BYTES}
         seconds = _FOLLOW_SECONDS if follow else _ANSWER_SECONDS
         try:
             # Only the beginning of the answer has to come soon.
@@ -135,6 +135,8 @@ def _refused(status: int, body: str) -> ApiError:
     words = site_words(said[:1000])
     if status == 404:
         return ApiError(404, "not-found", "The pod is gone, and its log with it.")
+    if status == 204:
+        return ApiError(409, "no-log", "There is no log yet: the pod has no node.")
     if status in (400, 500, 502, 503, 504):
         # Also what the virtual node says of a job that has not begun: there is no log yet.
         return ApiError(409, "no-log", f"There is no log at the moment: {words}")

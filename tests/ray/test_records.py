@@ -31,7 +31,8 @@ def test_records_are_read_back():
     assert stopped_of(with_text(names.STOPPED_BECAUSE, write_stopped(stopped))) == stopped
 
 
-WRONG = ["", "null", "7", "{", "[1]", '{"a": 1}', '[{"pod": 1}]', '[{"pod":"a","uid":"b","group":"w","code":"c","why":"d","at":"x"}]', "[" * 5000]  # fmt: skip
+FAR = '{"pod":"a","uid":"b","group":"w","code":"c","message":"m","why":"d","at":1e999}'
+WRONG = [FAR, f"[{FAR}]", "", "null", "7", "{", "[1]", '{"a": 1}', '[{"pod": 1}]', '[{"pod":"a","uid":"b","group":"w","code":"c","why":"d","at":"x"}]', "[" * 5000]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", WRONG, ids=range(len(WRONG)))
