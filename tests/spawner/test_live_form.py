@@ -142,6 +142,7 @@ async def test_pod_says_when_it_was_asked_for(make_spawner, site):
     assert asked_at == pytest.approx(spawner.mark.requested_at, abs=1)
 
 
+@pytest.mark.timeout(240)
 def test_virtual_node_that_is_away_costs_no_place_and_has_to_be_said_in_the_form(hub, site, api, until):
     hub.add_user("nell")
     hub.spawn("nell", {"profile": "padova"})
