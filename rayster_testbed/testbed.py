@@ -273,7 +273,7 @@ class Testbed:
         text = string.Template(source.read_text()).safe_substitute(profile_words(self.addresses, layout))
         layout.profiles.write_text(text)
         layout.ray_bash_env.parent.mkdir(exist_ok=True)
-        shutil.copyfile(REPOSITORY / "rayster_testbed" / "demo" / "skip-gcs-wait.sh", layout.ray_bash_env)
+        shutil.copyfile(REPOSITORY / "images" / "notebook" / "skip-gcs-wait.sh", layout.ray_bash_env)
         layout.demo_password()
 
     def _write_summary(self) -> None:

@@ -177,10 +177,10 @@ def test_the_wait_ends_when_the_head_answers(cluster, tmp_path):
 
 
 def test_an_image_can_end_the_wait_by_its_bash_env(cluster, tmp_path):
-    file = REPOSITORY / "rayster_testbed" / "demo" / "skip-gcs-wait.sh"
+    file = REPOSITORY / "images" / "notebook" / "skip-gcs-wait.sh"
     started = time.monotonic()
     said = run_init(cluster, tmp_path, "exit 1", BASH_ENV=str(file))
-    assert "left to the launcher" in said
+    assert "the launcher waits" in said
     assert time.monotonic() - started < 5
 
 
