@@ -1,7 +1,8 @@
 """The Ray dashboard and Jobs API of a cluster under a path of the service, with the cluster's token added here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ from .ray_rest import head_address
 
 # What a job brings along (`working_dir`) is sent through here; Ray itself takes 512 MiB.
 MAX_BODY_BYTES = 512 * 2**20
+_MAX_IGNORED_BYTES = 32 * 2**20
 _CONNECT_SECONDS = 5
 _SILENT_SECONDS = 120
 _WRITE_SECONDS = 60
@@ -50,7 +52,9 @@ class Dashboard(HubOAuthenticated, ClusterHandler):
     """One cluster's dashboard: `dashboard/…` with a JupyterHub token, `dashboard/~ticket/…` in a browser."""
 
     _parts_of_body: asyncio.Queue[bytes | None] | None = None
+    _answer: Callable[[], Coroutine[Any, Any, None]] | None = None
     _asking: asyncio.Task | None = None
+    _refusal: web.HTTPError | None = None
 
     def initialize(self, parts: Any) -> None:
         """Take the parts."""
@@ -60,14 +64,19 @@ class Dashboard(HubOAuthenticated, ClusterHandler):
     def check_xsrf_cookie(self) -> None:
         """Nothing to check: a cookie only gets a navigation its ticket, and a ticket only reads."""
 
-    def prepare(self) -> Awaitable[None]:  # type: ignore[override]
+    async def prepare(self) -> None:  # type: ignore[override]
         """Find out who asks for what; begin to pass a body on, before it is there as a whole."""
-        # As it was sent: the arguments are decoded.
-        return self._prepare(self.path_args[0], self.request.path.partition("/dashboard/")[2])
-
-    async def _prepare(self, cluster_id: str, rest: str) -> None:
         if self.request.connection is not None and hasattr(self.request.connection, "set_max_body_size"):
             self.request.connection.set_max_body_size(MAX_BODY_BYTES)
+        try:
+            # As it was sent: the arguments are decoded.
+            await self._prepare(self.path_args[0], self.request.path.partition("/dashboard/")[2])
+        except web.HTTPError as error:
+            if int(self.request.headers.get("Content-Length") or 0) > _MAX_IGNORED_BYTES:
+                raise
+            self._refusal = error
+
+    async def _prepare(self, cluster_id: str, rest: str) -> None:
         self._for_browser, self._prefix = False, self._path_to(cluster_id)
         if self.authorization:
             cluster = self.entered(await self.asker(), cluster_id)
@@ -80,15 +89,17 @@ class Dashboard(HubOAuthenticated, ClusterHandler):
                     405, "wrong-method", "in a browser the dashboard can only be read; use a token"
                 )
         else:
-            await self._admit(cluster_id)
+            self._answer = partial(self._admit, cluster_id)
             return
         if self._for_browser and self.request.method == "OPTIONS":
-            self._answer_preflight()
+            self._answer = self._answer_preflight
             return
         has_body = self.request.headers.get("Content-Length", "0") != "0"
         if has_body or "Transfer-Encoding" in self.request.headers:
             self._parts_of_body = asyncio.Queue(4)
-        self._asking = asyncio.create_task(self._pass_on(cluster, rest))
+            self._asking = asyncio.create_task(self._pass_on(cluster, rest))
+        else:
+            self._answer = partial(self._pass_on, cluster, rest)
 
     def _path_to(self, cluster_id: str) -> str:
         return f"{self.parts.settings.base_url}api/clusters/{cluster_id}/dashboard/"
@@ -117,12 +128,11 @@ class Dashboard(HubOAuthenticated, ClusterHandler):
         ticket = make_ticket(self.parts.dashboards.key, cluster["metadata"]["uid"])
         self.redirect(f"{self._path_to(cluster_id)}~{ticket}/")
 
-    def _answer_preflight(self) -> None:
+    async def _answer_preflight(self) -> None:
         self.set_header("Access-Control-Allow-Origin", "*")
         self.set_header("Access-Control-Allow-Methods", "GET, HEAD")
         self.set_header("Access-Control-Allow-Headers", "*")
         self.set_status(204)
-        self.finish()
 
     async def data_received(self, chunk: bytes) -> None:  # type: ignore[override]
         """Pass a part of the body on, no faster than the head takes it."""
@@ -135,10 +145,14 @@ class Dashboard(HubOAuthenticated, ClusterHandler):
 
     async def get(self, cluster_id: str, rest: str) -> None:
         """Wait until all is passed on."""
+        # Not before all is read: what is answered earlier ends the connection.
+        if self._refusal is not None:
+            raise self._refusal
         asking = self._asking
         if asking is None:
-            return
-        if self._parts_of_body is not None:
+            assert self._answer is not None
+            asking = self._asking = asyncio.create_task(self._answer())
+        elif self._parts_of_body is not None:
             put = asyncio.ensure_future(self._parts_of_body.put(None))
             await asyncio.wait({put, asking}, return_when=asyncio.FIRST_COMPLETED)
             put.cancel()

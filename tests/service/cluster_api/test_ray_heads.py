@@ -137,4 +137,4 @@ async def test_a_quiet_cluster_is_asked_rarely(ada, kuberay, head):
     before = len(head.asked)
     await asyncio.sleep(4)
     # then: while somebody has just looked, about every two seconds, four questions at most each time
-    assert 2 <= len(head.asked) - before <= 20
+    assert 1 <= len(head.asked) - before <= 20
