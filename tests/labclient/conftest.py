@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from rayster_lab.client.session import session
 
 from .stub_service import Stub

@@ -3,10 +3,9 @@
 import threading
 
 import pytest
-
 from rayster_lab import AsyncRayCluster, RayCluster
-from rayster_lab.attachment import AttachError
 from rayster_lab.attaching import driver
+from rayster_lab.attachment import AttachError
 from rayster_lab.client.errors import (
     CannotAttach,
     ClusterError,

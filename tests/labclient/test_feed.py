@@ -3,7 +3,6 @@
 import queue
 
 import pytest
-
 from rayster_lab.client.events import read_events
 
 from .stub_service import cluster, error

@@ -2,7 +2,6 @@
 
 import httpx
 import pytest
-
 from rayster_lab.client.access import Access
 from rayster_lab.client.errors import (
     ClusterError,
