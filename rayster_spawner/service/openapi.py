@@ -6,6 +6,7 @@ from pydantic import TypeAdapter
 
 from ..life.pod_status import State
 from ..site_facts import SiteState
+from .openapi_clusters import cluster_paths, cluster_schemas
 from .server_state import GONE
 
 _NUMBER_OR_NULL = {"type": ["number", "null"]}
@@ -20,7 +21,7 @@ def openapi(base_url: str, version: str) -> dict[str, Any]:
         "info": {
             "title": "RaySTER service",
             "version": version,
-            "description": "Live states for the hub's pages, and live pods for the sites' agents.",
+            "description": "Ray clusters for users, live states for the hub's pages, live pods for the sites' agents.",
         },
         "servers": [{"url": base_url.rstrip("/") or "/"}],
         "paths": {
@@ -30,6 +31,7 @@ def openapi(base_url: str, version: str) -> dict[str, Any]:
             ),
             "/api/server": _get("The state of the ticket's server", "Server", ["ticket"], 401, 403, 503),
             "/api/server/events": _get("The same as events `server`", None, ["ticket"], 401, 403, 429, 503),
+            **cluster_paths(),
             "/api/live-pods": _get("The pods of a site that exist", "LivePods", ["site"], 401, 503),
             "/healthz": _get("Whether the process lives", "Health", []),
             "/readyz": _get("Whether the cluster is known", "Readiness", [], 503),
@@ -95,7 +97,11 @@ def _schemas() -> dict[str, Any]:
         "note": {**_TEXT, "description": "Where the cluster and the site differ."},
         "progress": {"type": "integer"},
     }
+    field = _object({"field": _TEXT, "value": _TEXT, "reason": _TEXT})
+    error = _object({"code": _TEXT, "message": _TEXT})
+    error["properties"]["fields"] = {"type": "array", "items": field}
     return {
+        **cluster_schemas(),
         "Sites": _object({"profiles": {"type": "object", "additionalProperties": _object(status)}}),
         "Server": _object(server),
         "LivePods": _object(
@@ -120,7 +126,7 @@ def _schemas() -> dict[str, Any]:
                 "streams": {"type": "integer"},
             }
         ),
-        "Error": _object({"error": _object({"code": _TEXT, "message": _TEXT})}),
+        "Error": _object({"error": error}),
     }
 
 

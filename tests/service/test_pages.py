@@ -22,9 +22,10 @@ async def test_every_path_is_described(service):
     status, document = await service.get("openapi.json")
     # then
     assert status == 200 and document["servers"] == [{"url": BASE.rstrip("/")}]
-    for path in document["paths"]:
-        async with service.session.get(f"{service.url}{BASE.rstrip('/')}{path}") as answer:
-            assert answer.status in (200, 401), path
+    for path in [path for path, item in document["paths"].items() if "get" in item]:
+        url = f"{service.url}{BASE.rstrip('/')}{path}"
+        async with service.session.get(url, allow_redirects=False) as answer:
+            assert answer.status in (200, 302, 401), path
 
 
 @pytest.mark.parametrize(
