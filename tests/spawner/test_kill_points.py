@@ -37,6 +37,13 @@ ACCEPTED = {
     "is up": f"after {LIFE}.spawn_life:SpawnLife.is_up",
 }
 POINTS = {**BEFORE_ACCEPTED, **ACCEPTED}
+# What a hub does that begins an accepted spawn again.
+AGAIN = {
+    "nothing done yet": "before jupyterhub.user:User.spawn",
+    "new row": "after jupyterhub.orm:User.new_api_token",
+    "new request": f"after {LIFE}.resume:ResumedSpawn.clear_state",
+    "no new mark": f"before {LIFE}.spawn_life:SpawnLife.save_mark",
+}
 NOTHING_WRITTEN = f"before {LIFE}.resume:ResumedSpawn.clear_state"
 STOPS = {
     "pod not deleted yet": f"before {LIFE}.pod_requests:PodRequests._delete_once",
@@ -51,7 +58,7 @@ def hub(make_hub):
     """A hub at whose site there is room for one server."""
     profiles = [{**profile, "limits": {"servers_total": 1}} for profile in profiles_data()]
     hub = make_hub(profiles)
-    hub.points = [*POINTS.values(), NOTHING_WRITTEN, *STOPS.values()]
+    hub.points = list({*POINTS.values(), *AGAIN.values(), *STOPS.values(), NOTHING_WRITTEN})
     hub.restart()
     yield hub
     hub.close()
@@ -129,7 +136,31 @@ def test_hub_that_is_killed_twice_at_one_point_of_a_spawn(hub, site, player, unt
     hub.die_at("")
     hub.restart()
     until(lambda: hub.is_ready(user), 60)
+    check_the_only_server(hub, site, user)
+    assert hub.stop(user).status_code == 204
+    assert nothing_is_left(hub, site, user)
 
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("point", AGAIN.values(), ids=AGAIN)
+def test_hub_that_is_killed_while_it_begins_a_spawn_again(hub, site, player, until, point):
+    user = f"a{list(AGAIN.values()).index(point)}"
+    with dying(hub, ACCEPTED["accepted"]):
+        hub.spawn(user, {"profile": "padova", "cpu": 3})
+    hub.die_at(point)
+    hub.launch()
+    until(lambda: hub.is_dead, 60)
+    assert counted(hub) == 1, "there is no moment in which another one could take its place"
+    hub.die_at("")
+    hub.start()
+    until(lambda: hub.is_ready(user), 60)
+    check_the_only_server(hub, site, user)
+    assert hub.stop(user).status_code == 204
+    assert nothing_is_left(hub, site, user)
+
+
+def check_the_only_server(hub, site, user):
+    """Check that there is one server with the options of these tests, reachable, with one token, and counted."""
     [pod] = site.pods()
     notebook = pod["spec"]["containers"][0]
     assert notebook["resources"]["limits"]["cpu"] == "3"
@@ -137,8 +168,6 @@ def test_hub_that_is_killed_twice_at_one_point_of_a_spawn(hub, site, player, unt
     assert len(hub.tokens(user)) == 1
     assert counted(hub) == 1
     assert hub.spawn("late", {"profile": "padova"}).status_code == 429
-    assert hub.stop(user).status_code == 204
-    assert nothing_is_left(hub, site, user)
 
 
 def nothing_is_left(hub, site, user):

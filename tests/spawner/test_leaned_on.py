@@ -247,3 +247,25 @@ def test_page_of_a_server_that_does_not_run_can_find_its_spawner():
 def test_state_is_saved_again_after_a_stop():
     text = source(user.User.stop)
     assert text.index("spawner.clear_state()") < text.index("spawner.orm_spawner.state = spawner.get_state()")
+
+
+def test_spawn_puts_a_new_row_in_the_place_of_the_old_one_and_leaves_the_state_to_the_spawner():
+    text = source(user.User.spawn)
+    steps = [
+        "spawner.server = server = Server(",
+        "spawner.user_options = options",
+        "spawner.clear_state()",
+        "spawner._run_apply_user_options(",
+    ]
+    places = [text.index(step) for step in steps]
+    assert places == sorted(places)
+    assert "orm_spawner.state" not in text[places[0] : places[-1]]
+
+
+def test_request_that_ends_rolls_back_what_is_not_committed():
+    assert "self.db.rollback()" in source(base.BaseHandler.finish)
+
+
+def test_restarted_hub_asks_for_the_address_of_a_running_server():
+    text = source(app.JupyterHub.init_spawners)
+    assert text.index("url = await spawner.get_url()") < text.index("await user._wait_up(spawner)")
