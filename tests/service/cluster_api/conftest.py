@@ -1,6 +1,5 @@
 """A cluster that serves RayClusters, users with servers, and the service that makes clusters for them."""
 
-import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -180,11 +179,3 @@ def bruno(service: Service) -> Api:
 def admin(service: Service) -> Api:
     """The client of somebody who may start, stop and enter everybody's servers."""
     return Api(service, "of-admin")
-
-
-@contextlib.contextmanager
-def nothing_made(rays: RayCluster) -> Any:
-    """Check that neither a RayCluster nor a secret was made in the context."""
-    before = len(rays.all()), len(rays.secrets())
-    yield
-    assert (len(rays.all()), len(rays.secrets())) == before
