@@ -1,7 +1,7 @@
 """From the click to the first remote task, against the same Ray nodes by hand; and attaching to a cluster that runs.
 
-`python bench/cluster.py [--rounds N] [--quick] [--json]` starts the whole testbed (real SLURM where it is installed), and
-a server of a user in it, whose kernel is the notebook. Each round takes, one after the other:
+`python bench/cluster.py [--rounds N] [--quick] [--json]` starts the whole testbed (real SLURM where it is installed)
+and a server of a user in it, whose kernel is the notebook. Each round takes, one after the other:
 
 * **RaySTER**: `RayCluster(workers=1)`, `attach()`, and a task that waits for the worker;
 * **by hand** (the floor): a head, a worker and the notebook's node by `ray start` on this machine, each as soon as the

@@ -12,7 +12,7 @@ from .client.feed import Snapshot
 from .client.status import ClusterStatus
 from .cluster import RayCluster
 from .progress import lines_of, progress
-from .waiting import Goal, look, too_long
+from .waiting import Goal, too_long
 
 _TICK_SECONDS = 1.0
 
@@ -120,7 +120,9 @@ class AsyncRayCluster:
                     if newest is not snapshot:
                         snapshot = await asyncio.to_thread(self._cluster.checked, newest)
                     shown.show(lines_of(snapshot, self.id))
-                    if (reached := look(snapshot, self.id, goal)) is not None:
+                    if (
+                        reached := await asyncio.to_thread(self._cluster.outcome, snapshot, goal)
+                    ) is not None:
                         return reached
                     if left is not None and left <= 0:
                         assert timeout is not None

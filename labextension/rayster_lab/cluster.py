@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .attaching import driver
-from .client.errors import ClusterError, NoSuchCluster, ServiceAway
+from .client.errors import ClusterError, ClusterFailed, NoSuchCluster, ServiceAway
 from .client.feed import Snapshot
 from .client.logs import follow_log, read_log
 from .client.session import Session, session
@@ -166,6 +166,23 @@ class RayCluster:
         except ServiceAway:
             return replace(snapshot, clusters=None)
 
+    def outcome(self, snapshot: Snapshot, goal: Goal) -> ClusterStatus | None:
+        """Return the cluster once ``goal`` is reached, None while it is worth waiting. Raises ClusterError when not.
+
+        News may be older than what was just asked for, so what ends the wait is asked for once more.
+        """
+        try:
+            if look(snapshot, self.id, goal) is None:
+                return None
+        except ClusterFailed:
+            pass
+        try:
+            return look(Snapshot((self.status,)), self.id, goal)
+        except NoSuchCluster:
+            raise gone(self.id) from None
+        except ServiceAway:
+            return None
+
     def _path(self) -> str:
         return f"clusters/{self.id}"
 
@@ -184,7 +201,7 @@ class RayCluster:
                     if newest is not snapshot:
                         snapshot = self.checked(newest)
                     shown.show(lines_of(snapshot, self.id))
-                    if (reached := look(snapshot, self.id, goal)) is not None:
+                    if (reached := self.outcome(snapshot, goal)) is not None:
                         return reached
                     if left is not None and left <= 0:
                         assert timeout is not None

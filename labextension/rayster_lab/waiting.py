@@ -7,8 +7,8 @@ from .client.feed import Snapshot
 from .client.status import ClusterStatus
 from .words import span, workers
 
-# KubeRay starts a new head by itself; waiting is right.
-_MENDS_ITSELF = "head-lost"
+# KubeRay starts new heads and workers by itself, and sites come back: waiting is right.
+_MEND_THEMSELVES = frozenset({"head-lost", "worker-lost", "worker-failed", "site-unreachable", "idle"})
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def look(snapshot: Snapshot, cluster_id: str, goal: Goal) -> ClusterStatus | Non
         raise gone(cluster_id)
     if goal.is_reached(status):
         return status
-    mends_itself = any(problem.code == _MENDS_ITSELF for problem in status.problems)
-    if status.state == "suspended" or (status.state == "failed" and not mends_itself):
+    lasting = [problem for problem in status.problems if problem.code not in _MEND_THEMSELVES]
+    if status.state == "suspended" or (status.state == "failed" and lasting):
         said = " ".join(str(problem) for problem in status.problems) or status.message
         raise ClusterFailed(f"Cluster {cluster_id} will not come: {said} `.restart()` starts it anew.")
     if goal.workers is not None and goal.workers > status.wanted_workers:

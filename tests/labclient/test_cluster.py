@@ -159,8 +159,19 @@ def test_a_service_that_is_started_anew_does_not_end_the_wait(stub, exists, caps
 
 def test_news_from_before_the_cluster_was_made_do_not_end_the_wait(stub, exists):
     # The stream tells an old list; the question for the cluster itself tells that it is there.
-    stub.answer_once("GET", "clusters/ray-new", lambda: web_json(cluster("ray-new")))
+    stub.answer_once("GET", "clusters/ray-new", *[lambda: web_json(cluster("ray-new"))] * 2)
     RayCluster._of(exists._session, "ray-new").wait(timeout=30)
+
+
+def test_news_from_before_it_was_scaled_do_not_end_the_wait(stub, exists):
+    old = starting(joined=2, wanted={**cluster(ID)["wanted"], "workers": 2})
+    new = {**old, "wanted": {**old["wanted"], "workers": 3}}
+    stub.tell(old)
+    stub.answer_once("GET", f"clusters/{ID}", *[lambda: web_json(new)] * 20)
+    with pytest.raises(WaitedLong):
+        exists.wait(timeout=2)
+    later(0.5, stub.tell, {**new, "joined": 3})
+    exists.wait(workers=3, timeout=30)
 
 
 def web_json(told):
