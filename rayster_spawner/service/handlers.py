@@ -1,6 +1,7 @@
 """The service's HTTP interface; `openapi.py` describes it."""
 
 import json
+import re
 from importlib.metadata import version
 from logging import Logger
 from time import monotonic, time
@@ -18,6 +19,7 @@ from .server_state import Told, site_of, tell_server
 # An agent may cancel what is not in the answer, so an answer that could be old is none.
 LIVE_PODS_SECONDS = 60
 _MAX_JOB_ID = 64
+_TICKET = re.compile(r"/dashboard/~[^/]*")
 
 
 class NotFound(Handler):
@@ -199,6 +201,7 @@ def make_app(parts: Parts) -> web.Application:
 
 
 def _log(handler: web.RequestHandler, log: Logger) -> None:
-    """Log failures only (503 is an answer), and never a header: they hold tickets and tokens."""
+    """Log failures only (503 is an answer), and neither headers nor a ticket in a path."""
     if handler.get_status() >= 500 and handler.get_status() != 503:
-        log.warning("%s %s: HTTP %s", handler.request.method, handler.request.path, handler.get_status())
+        path = _TICKET.sub("/dashboard/~…", handler.request.path)
+        log.warning("%s %s: HTTP %s", handler.request.method, path, handler.get_status())

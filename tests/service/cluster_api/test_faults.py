@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
+from types import SimpleNamespace
 
 import pytest
 from kubernetes_asyncio import client
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from rayster_spawner.service import ray_objects
+from rayster_spawner.service.handlers import _log
 
 from ...http_backend import until
-from ..conftest import synced
+from ..conftest import LOG, synced
 from .conftest import Api, RayCluster, add_server, knows_clusters
 
 CREATE_SECRET = (client.CoreV1Api, "create_namespaced_secret")
@@ -216,3 +218,10 @@ async def test_a_hub_that_is_away_lets_nobody_in(ada, hub):
     await hub.stop()
     status, answer = await ada.ask("GET", "clusters")
     assert status == 503 and "hub" in answer["error"]["message"]
+
+
+def test_no_ticket_of_a_dashboard_is_written_into_the_log(caplog):
+    path = "/services/rayster/api/clusters/ray-0123456789/dashboard/~MnwxOjB8MTA6/nodes"
+    handler = SimpleNamespace(request=SimpleNamespace(method="GET", path=path), get_status=lambda: 502)
+    _log(handler, LOG)
+    assert "/dashboard/~…/nodes: HTTP 502" in caplog.text and "MnwxOjB8MTA6" not in caplog.text

@@ -1,9 +1,15 @@
 """Clusters that are there: who sees and changes them, and what changes."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from rayster_spawner.ray.tokens import cluster_token
+from rayster_spawner.ray.view import Row, RowState
+from rayster_spawner.service.cluster_cache import ClusterCache
+
+from ..conftest import SERVICE_TOKEN
 from .conftest import Api
 
 UNKNOWN = "ray-0123456789"
@@ -185,6 +191,57 @@ async def test_nobody_attaches_before_there_is_a_head(ada):
     name = (await ada.make())["id"]
     status, answer = await ada.ask("GET", f"clusters/{name}/attach")
     assert (status, answer["error"]["code"]) == (409, "not-ready")
+
+
+@pytest.fixture
+def with_head(monkeypatch):
+    """Return a function that lets the head of every cluster be up at an address."""
+
+    def up(address):
+        real = ClusterCache.view
+
+        def view(self, name):
+            found = real(self, name)
+            head = Row("head", "uid", RowState.JOINED, address=address)
+            return replace(found, head=head, session="session_1", python_version="3.11.7")
+
+        monkeypatch.setattr(ClusterCache, "view", view)
+
+    return up
+
+
+async def test_a_notebook_at_the_site_is_told_of_the_rendezvous(ada, with_head):
+    # given
+    name = (await ada.make())["id"]
+    with_head("127.60.0.9")
+    # when
+    status, told = await ada.ask("GET", f"clusters/{name}/attach")
+    # then
+    assert status == 200
+    assert told == {
+        "cluster": name,
+        "network": "site",
+        "address": None,
+        "rendezvous": f"/work/ray/ada/{name}.json",
+        "node_network": None,
+        "plasma_directory": None,
+        "dashboard_url": f"/services/rayster/api/clusters/{name}/dashboard/",
+        "token": cluster_token(SERVICE_TOKEN, name),
+        "ray_version": "2.60.0",
+        "python_version": "3.11.7",
+        "session": "session_1",
+    }
+
+
+async def test_a_notebook_in_network_direct_is_told_the_heads_address(bruno, rays, with_head):
+    # given
+    _, view = await bruno.ask("POST", "clusters", json={"profile": "bari"})
+    with_head("10.0.0.7")
+    # when
+    _, told = await bruno.ask("GET", f"clusters/{view['id']}/attach")
+    # then
+    port = rays.get(view["id"])["metadata"]["annotations"]["rayster.dev/ray-gcs-port"]
+    assert (told["network"], told["address"], told["rendezvous"]) == ("direct", f"10.0.0.7:{port}", None)
 
 
 # Profiles
