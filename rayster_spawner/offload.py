@@ -11,9 +11,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 from . import interlink
 from .offload_checks import what_stands_in_the_way
+from .offload_job import OffloadError, home_of, set_job_annotations, user_of
 from .options import ServerOptions
-from .profiles import HomeDirectory, Profile, Toleration
-from .quantities import format_number, slurm_time
+from .profiles import Profile, Toleration
+from .quantities import format_number
 from .text import shown
 
 Pod = dict[str, Any]
@@ -22,7 +23,6 @@ PROFILE_LABEL = "rayster.dev/profile"
 SITE_LABEL = "rayster.dev/site"
 NOTEBOOK_CONTAINER = "notebook"
 
-USERNAME_LABEL = "hub.jupyter.org/username"
 # The chart's privileged firewall for cloud metadata; a batch node has neither the privilege nor the metadata.
 CHART_INIT_CONTAINERS = frozenset({"block-cloud-metadata"})
 # What interLink reads of a pod. The rest is about cloud nodes (affinity, priority, image pull secrets, …), would become
@@ -45,14 +45,6 @@ _READ_OF_CONTAINER = frozenset(
         "restartPolicy",
     }
 )
-
-
-class OffloadError(ValueError):
-    """The pod cannot run at the site; ``errors`` say what stands in the way, one a line."""
-
-    def __init__(self, errors: list[str]):
-        self.errors = errors
-        super().__init__("\n".join(errors))
 
 
 def offload(pod: Pod, profile: Profile, options: ServerOptions, container: str = NOTEBOOK_CONTAINER) -> Pod:
@@ -83,7 +75,7 @@ def offload(pod: Pod, profile: Profile, options: ServerOptions, container: str =
         if container == NOTEBOOK_CONTAINER:
             _set_bind_address(_named(pod, container), profile)
             _set_root_directory(pod, profile)
-        _set_job_annotations(pod, profile, options)
+        set_job_annotations(pod, profile, options)
         errors = list(what_stands_in_the_way(pod, profile))
         if errors:
             raise OffloadError(errors)
@@ -93,21 +85,6 @@ def offload(pod: Pod, profile: Profile, options: ServerOptions, container: str =
 def site_name(profile: Profile) -> str:
     """Return the site as one label value: ``cloud``, the virtual node, or the profile that chooses by labels."""
     return profile.site_name
-
-
-def sbatch_flags(profile: Profile, options: ServerOptions) -> list[str]:
-    """Return the sbatch options of a server, in a fixed order. Cores and memory come from the pod's limits."""
-    settings = profile.slurm
-    flags = []
-    for name in ("account", "partition", "qos", "reservation", "constraint"):
-        value = getattr(settings, name) if settings else None
-        if value is not None:
-            flags.append(f"--{name}={value}")
-    if options.gpu:
-        flags.append("--gres=" + (settings.gres if settings else "gpu:{n}").replace("{n}", str(options.gpu)))
-    if options.walltime_minutes is not None:
-        flags.append(f"--time={slurm_time(options.walltime_minutes)}")
-    return flags + list(settings.extra_flags if settings else ())
 
 
 def _named(pod: Pod, name: str) -> Pod:
@@ -244,76 +221,7 @@ def _set_bind_address(notebook: Pod, profile: Profile) -> None:
 
 def _set_root_directory(pod: Pod, profile: Profile) -> None:
     # The HTCondor plugin's commands find their files in the directory that the job starts in; `--pwd` would leave it.
-    if profile.scheduler == "htcondor" and (home := _home(profile, _user(pod))):
+    if profile.scheduler == "htcondor" and (home := home_of(profile, user_of(pod))):
         notebook = _named(pod, NOTEBOOK_CONTAINER)
         if not any(entry["name"] == "JUPYTERHUB_ROOT_DIR" for entry in notebook.get("env") or []):
             _set_environment(notebook, {"JUPYTERHUB_ROOT_DIR": home})
-
-
-def _set_job_annotations(pod: Pod, profile: Profile, options: ServerOptions) -> None:
-    annotations = pod["metadata"]["annotations"]
-    for key in list(annotations):
-        # Whatever else put them there (a chart value, a hook): these are written from typed values, or not at all.
-        if (
-            key in interlink.RENDERED_ANNOTATIONS
-            or key in interlink.WRITTEN_BY_INTERLINK
-            or key.startswith((interlink.CVMFS_PREFIX, interlink.FUSE_PREFIX))
-        ):
-            del annotations[key]
-    if profile.is_batch:
-        annotations.update(_batch_annotations(profile, options, _user(pod)))
-    for cvmfs in profile.cvmfs:
-        annotations[interlink.CVMFS_PREFIX + cvmfs.name] = "true"
-    for fuse in profile.fuse:
-        annotations[interlink.FUSE_PREFIX + fuse.name] = fuse.script
-    network = profile.network
-    if network.tunnel_ports:
-        annotations[interlink.TUNNEL_PORTS] = ",".join(
-            f"{port.port}:{port.name}" for port in network.tunnel_ports
-        )
-    if network.tunnel_timeout_seconds:
-        annotations[interlink.TUNNEL_TIMEOUT] = f"{network.tunnel_timeout_seconds}s"
-
-
-def _batch_annotations(profile: Profile, options: ServerOptions, user: str) -> dict[str, str]:
-    home = _home(profile, user)
-    binds = [
-        word
-        for mount in profile.mounts
-        for word in ("--bind", _bind(mount.source, mount.target, mount.read_only, user))
-    ]
-    words = [*profile.apptainer_options, *(["--home", home] if home else [])]
-    if profile.scheduler == "slurm":
-        annotations = {
-            interlink.FLAGS: interlink.render_flags(sbatch_flags(profile, options)),
-            interlink.APPTAINER_MOUNTS: interlink.render_words(binds),
-            interlink.APPTAINER_OPTIONS: interlink.render_words([*words, *(["--pwd", home] if home else [])]),
-            interlink.PRE_EXEC: interlink.render_pre_exec(profile.pre_exec, home),
-        }
-    else:
-        # interLink's HTCondor plugin reads no binds but those among the options.
-        annotations = {
-            interlink.APPTAINER_OPTIONS: interlink.render_words(binds + words),
-            interlink.PRE_EXEC: interlink.render_command_prefix(profile.pre_exec, home),
-        }
-    return {key: value for key, value in annotations.items() if value}
-
-
-def _user(pod: Pod) -> str:
-    return pod["metadata"]["labels"].get(USERNAME_LABEL, "")
-
-
-def _home(profile: Profile, user: str) -> str | None:
-    return _for_user(profile.home.path, user) if isinstance(profile.home, HomeDirectory) else None
-
-
-def _for_user(path: str, user: str) -> str:
-    try:
-        return interlink.expand_username(path, user) if "{username}" in path else path
-    except ValueError as error:
-        raise OffloadError([str(error)]) from None
-
-
-def _bind(source: str, target: str | None, read_only: bool, user: str) -> str:
-    source = _for_user(source, user)
-    return f"{source}:{target or source}" + (":ro" if read_only else "")
