@@ -78,6 +78,7 @@ class Stub:
         self.clusters: list[dict[str, Any]] = []
         self.profiles = [profile()]
         self.requests: list[tuple[str, str, Any]] = []
+        self.queries: list[str] = []
         self.answers: dict[tuple[str, str], list[Callable[[], web.StreamResponse]]] = {}
         self.log_lines = ["Ray runtime started."]
         self.made: Callable[[dict[str, Any]], dict[str, Any]] = lambda asked: cluster("ray-0000000001")
@@ -228,6 +229,7 @@ class Stub:
         return answer
 
     async def _logs(self, request: web.Request) -> web.StreamResponse:
+        self.queries.append(request.query_string)
         answer = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
         await answer.prepare(request)
         told = 0

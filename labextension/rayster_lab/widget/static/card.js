@@ -2,7 +2,7 @@
 
 import { h } from './dom.js';
 import { logView } from './log.js';
-import { button, chip, icon, meter, note } from './parts.js';
+import { button, chip, icon, meter, note, submitOnEnter } from './parts.js';
 import { ended, table } from './rows.js';
 import { amounts, count, moment, span } from './words.js';
 
@@ -80,21 +80,16 @@ function body(cluster, view, name) {
 }
 
 function notes(cluster, view) {
+  const stops = cluster.idle?.stops_in_seconds;
+  const isCounted = stops !== null && stops !== undefined;
+  const left = isCounted ? ` That is in ${span(stops - view.past)}.` : '';
   const found = cluster.problems.map(one =>
-    note(TONES[one.code] ?? 'danger', one.message, one.do)
+    note(
+      TONES[one.code] ?? 'danger',
+      one.message + (one.code === 'idle' ? left : ''),
+      one.do
+    )
   );
-  const { idle } = cluster;
-  const stops = idle?.stops_in_seconds;
-  if (idle?.warned && stops !== null && stops !== undefined) {
-    const left = Math.max(0, stops - view.past);
-    found.push(
-      note(
-        'warm',
-        `Nobody uses it: it is stopped in ${span(left)}.`,
-        'Attach to it to keep it.'
-      )
-    );
-  }
   if (view.attached?.cluster === cluster.id && view.attached.lost) {
     found.push(note('danger', view.attached.lost));
   }
@@ -202,6 +197,7 @@ function scale(cluster, view, isBusy, off, name) {
       class: 'rs-scale',
       key: 'scale',
       novalidate: true,
+      onKeydown: submitOnEnter,
       onSubmit: event => {
         event.preventDefault();
         if (!isBusy && !off) {

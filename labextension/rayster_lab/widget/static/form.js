@@ -1,7 +1,7 @@
 // The form of a new cluster: what a profile allows, said beside each field, and one line that says it all.
 
 import { h } from './dom.js';
-import { button, icon, note } from './parts.js';
+import { button, icon, note, submitOnEnter } from './parts.js';
 import { amounts, count, memory, walltime } from './words.js';
 
 const SITES = {
@@ -94,6 +94,7 @@ export function startForm(form, act, id) {
       key: 'form',
       novalidate: true,
       'aria-label': 'New Ray cluster',
+      onKeydown: submitOnEnter,
       onSubmit: event => {
         event.preventDefault();
         if (!limit && !form.isBusy) {

@@ -47,19 +47,24 @@ export function logView(log, view) {
       h('strong', null, `Log of ${log.title}`),
       h('code', { class: 'rs-raw-word' }, log.pod),
       h(
-        'label',
-        { class: 'rs-check' },
-        h('input', {
-          type: 'checkbox',
-          checked: log.isFollowed,
-          onChange: event => view.follow(event.target.checked)
+        'span',
+        { class: 'rs-btns' },
+        h(
+          'label',
+          { class: 'rs-check' },
+          h('input', {
+            type: 'checkbox',
+            checked: log.isFollowed,
+            onChange: event => view.follow(event.target.checked)
+          }),
+          'Follow'
+        ),
+        button('Copy', () => view.copy(text, 'The log is copied.'), {
+          kind: 'small',
+          name: 'Copy the log'
         }),
-        'Follow'
-      ),
-      button('Copy', () => view.copy(text, 'The log is copied.'), {
-        kind: 'small'
-      }),
-      button('Close', view.closeLog, { kind: 'small', name: 'Close the log' })
+        button('Close', view.closeLog, { kind: 'small', name: 'Close the log' })
+      )
     ),
     log.cut
       ? h(

@@ -21,6 +21,9 @@ export function page(view) {
     isOne ? null : heading(view),
     banners(view),
     told.trouble ? note('danger', told.trouble) : null,
+    told.clusters?.length === 0 && !isOne
+      ? h('p', { class: 'rs-empty', key: 'empty' }, EMPTY)
+      : null,
     form && !isOne ? formBox(view) : null,
     told.trouble ? null : clusters(view),
     h(
@@ -93,7 +96,7 @@ function clusters(view) {
     return gone(view);
   }
   if (!told.clusters.length) {
-    return h('p', { class: 'rs-empty', key: 'empty' }, EMPTY);
+    return null;
   }
   const canFold = told.clusters.length > 1;
   const isStale = told.lost_since || view.kernel.hasEnded;

@@ -145,3 +145,11 @@ export function meter(label, used, total, what) {
 export function focusSoon(root, selector) {
   requestAnimationFrame(() => root.querySelector(selector)?.focus());
 }
+
+/** Let Enter in a field submit its form; JupyterLab keeps browsers from doing so by themselves. */
+export function submitOnEnter(event) {
+  if (event.key === 'Enter' && event.target.matches('input')) {
+    event.preventDefault();
+    event.currentTarget.requestSubmit();
+  }
+}

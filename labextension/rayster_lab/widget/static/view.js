@@ -17,6 +17,8 @@ class View {
     this.model = model;
     this.root = document.createElement('div');
     this.root.className = 'rs-ray';
+    // Keys that are typed here are meant for the panel: `x` must not cut the cell.
+    this.root.dataset.lmSuppressShortcuts = 'true';
     el.append(this.root);
     views += 1;
     this.id = `rs-ray-${Date.now().toString(36)}-${views}`;
@@ -103,10 +105,7 @@ class View {
       }
       this.seen[cluster.id] = cluster;
     }
-    const isEmpty = this.told.clusters && !this.told.clusters.length;
-    if (isEmpty && !this.isOne && !this.state.form) {
-      this.openForm();
-    }
+    this.offerForm();
     this.draw();
   }
 
@@ -202,6 +201,18 @@ class View {
 
   // The form.
 
+  /** Somebody without a cluster is offered one, until there is one. */
+  offerForm() {
+    const { clusters } = this.told;
+    const { form } = this.state;
+    if (clusters && !clusters.length && !this.isOne && !form) {
+      this.openForm();
+      this.state.form.isOffered = true;
+    } else if (clusters?.length && form?.isOffered && !form.isBusy) {
+      this.state.form = null;
+    }
+  }
+
   openForm = () => {
     this.state.form = {
       profiles: null,
@@ -238,6 +249,7 @@ class View {
 
   change = (values, field) => {
     const { form } = this.state;
+    form.isOffered = false;
     form.values = values;
     form.message = '';
     form.errors = field ? { ...form.errors, [field]: undefined } : {};
