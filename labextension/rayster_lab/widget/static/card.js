@@ -276,6 +276,7 @@ function confirmation(cluster, view, name) {
 function footer(cluster, view) {
   const code = `RayCluster.connect("${cluster.id}")`;
   const url = cluster.dashboard_url;
+  const isCopied = view.hasJustCopied(code);
   const isSafe = /^(\/(?!\/)|https?:\/\/)/.test(url);
   return h(
     'div',
@@ -284,10 +285,11 @@ function footer(cluster, view) {
       'span',
       { class: 'rs-code' },
       h('code', null, code),
-      button([icon('copy'), 'Copy'], () => view.copy(code, 'Copied.'), {
-        kind: 'small',
-        name: `Copy ${code}`
-      })
+      button(
+        [icon(isCopied ? 'check' : 'copy'), isCopied ? 'Copied' : 'Copy'],
+        () => view.copy(code),
+        { kind: 'small', name: `Copy ${code}` }
+      )
     ),
     isSafe && cluster.head?.state === 'joined'
       ? h(

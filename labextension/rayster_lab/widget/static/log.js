@@ -59,10 +59,14 @@ export function logView(log, view) {
           }),
           'Follow'
         ),
-        button('Copy', () => view.copy(text, 'The log is copied.'), {
-          kind: 'small',
-          name: 'Copy the log'
-        }),
+        button(
+          view.hasJustCopied(text) ? 'Copied' : 'Copy',
+          () => view.copy(text),
+          {
+            kind: 'small',
+            name: 'Copy the log'
+          }
+        ),
         button('Close', view.closeLog, { kind: 'small', name: 'Close the log' })
       )
     ),

@@ -4,7 +4,7 @@ import { h } from './dom.js';
 import { button, chip } from './parts.js';
 import { capital, count, expected, ordinal, span } from './words.js';
 
-/** The table of a cluster's nodes. `view` has `log(pod)`, and `past`: how many seconds ago the news were made. */
+/** The table of a cluster's nodes. `view` has `log(pod)`, `off` (why not), `past` (the news' age, s). */
 export function table(cluster, view) {
   const rows = [];
   if (cluster.head) {
@@ -85,6 +85,7 @@ function row(name, node, view, hasEnded = false) {
         ? null
         : button('Log', () => view.log(node.pod), {
             kind: 'small',
+            off: view.off,
             name: `Log of ${what.toLowerCase()}`
           })
     )

@@ -9,6 +9,7 @@ import { focusSoon } from './parts.js';
 import { capital } from './words.js';
 
 const TICK_MILLISECONDS = 1000;
+const COPIED_MILLISECONDS = 2500;
 
 let views = 0;
 
@@ -79,7 +80,11 @@ class View {
   }
 
   ofCluster(cluster) {
-    return { past: this.past, log: pod => this.openLog(cluster, pod) };
+    return {
+      past: this.past,
+      off: this.off,
+      log: pod => this.openLog(cluster, pod)
+    };
   }
 
   isBusy(what) {
@@ -153,15 +158,23 @@ class View {
     this.draw();
   }
 
-  async copy(text, said) {
+  async copy(text) {
     try {
       await navigator.clipboard.writeText(text);
-      this.state.aloud = said;
+      this.state.copied = { text, at: Date.now() };
+      this.state.aloud = 'Copied.';
     } catch {
       this.state.aloud =
         'The browser does not let this page copy; select the text instead.';
     }
     this.draw();
+  }
+
+  hasJustCopied(text) {
+    const { copied } = this.state;
+    return (
+      copied?.text === text && Date.now() - copied.at < COPIED_MILLISECONDS
+    );
   }
 
   // The log.
