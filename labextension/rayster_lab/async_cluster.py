@@ -56,32 +56,28 @@ class AsyncRayCluster:
         """Return where a browser finds Ray's dashboard. Raises ClusterError."""
         return await asyncio.to_thread(lambda: self._cluster.dashboard_url)
 
-    async def wait(self, workers: int | None = None, timeout: float | None = None) -> "AsyncRayCluster":
+    async def wait(self, workers: int | None = None, timeout: float | None = None) -> None:
         """Wait as `RayCluster.wait` does."""
         await self._wait(Goal(workers), timeout)
-        return self
 
-    async def attach(self, share_cpus: int = 0, timeout: float | None = None) -> "AsyncRayCluster":
+    async def attach(self, share_cpus: int = 0, timeout: float | None = None) -> None:
         """Make this process the cluster's driver, as `RayCluster.attach` does."""
         if not (await self.status()).is_head_up:
             await asyncio.to_thread(driver.prepare, share_cpus)
             await self._wait(Goal(head_alone=True), timeout)
         await asyncio.to_thread(driver.attach, self._cluster._session.service, self.id, share_cpus)
-        return self
 
     async def detach(self) -> None:
         """End this process's part in the cluster."""
         await asyncio.to_thread(self._cluster.detach)
 
-    async def scale(self, workers: int) -> "AsyncRayCluster":
+    async def scale(self, workers: int) -> None:
         """Ask for ``workers`` in all. Raises ClusterError."""
         await asyncio.to_thread(self._cluster.scale, workers)
-        return self
 
-    async def restart(self) -> "AsyncRayCluster":
+    async def restart(self) -> None:
         """Begin anew, with a new head. Raises ClusterError."""
         await asyncio.to_thread(self._cluster.restart)
-        return self
 
     async def logs(self, pod: str | None = None, tail: int = 1000) -> str:
         """Return what the head or a worker has printed. Raises ClusterError."""

@@ -94,16 +94,15 @@ class RayCluster:
         public = urlsplit(os.environ.get("JUPYTERHUB_PUBLIC_HUB_URL", ""))
         return f"{public.scheme}://{public.netloc}{path}" if public.netloc and path.startswith("/") else path
 
-    def wait(self, workers: int | None = None, timeout: float | None = None) -> "RayCluster":
+    def wait(self, workers: int | None = None, timeout: float | None = None) -> None:
         """Wait until ``workers`` have joined (None: all), at most ``timeout`` seconds, and show how it goes.
 
         Interrupting it ends the wait, not the cluster. Raises ClusterError: WaitedLong after ``timeout``, ClusterFailed
         when waiting is in vain, ClusterGone when the cluster is stopped meanwhile.
         """
         self._wait(Goal(workers), timeout)
-        return self
 
-    def attach(self, share_cpus: int = 0, timeout: float | None = None) -> "RayCluster":
+    def attach(self, share_cpus: int = 0, timeout: float | None = None) -> None:
         """Make this notebook the cluster's driver, as `ray.init()` would: tasks and actors run on the workers.
 
         Waits for the head first, at most ``timeout`` seconds; Ray starts tasks when workers join. ``share_cpus`` of
@@ -113,7 +112,6 @@ class RayCluster:
             driver.prepare(share_cpus)
             self._wait(Goal(head_alone=True), timeout)
         driver.attach(self._session.service, self.id, share_cpus)
-        return self
 
     def detach(self) -> None:
         """End this notebook's part in the cluster, which goes on. Nothing happens when it is not attached."""
@@ -125,15 +123,13 @@ class RayCluster:
         now = driver.attached
         return now is not None and now.cluster == self.id and not now.lost
 
-    def scale(self, workers: int) -> "RayCluster":
+    def scale(self, workers: int) -> None:
         """Ask for ``workers`` in all; of too many, idle ones go first. Raises ClusterError."""
         self._session.service.patch(self._path(), {"workers": workers})
-        return self
 
-    def restart(self) -> "RayCluster":
+    def restart(self) -> None:
         """End its jobs and begin anew with a new head, after a failure or a stop. Raises ClusterError."""
         self._session.service.post(f"{self._path()}/restart")
-        return self
 
     def logs(self, pod: str | None = None, follow: bool = False, tail: int = 1000) -> "str | Iterator[str]":
         """Return what the head (or the ``pod`` of a worker, as `status` names it) has printed, its last ``tail`` lines.

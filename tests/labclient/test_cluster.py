@@ -108,7 +108,7 @@ def test_what_goes_wrong_in_a_block_is_not_hidden_by_its_end(stub, capsys):
 
 def test_waiting_ends_when_the_workers_have_joined(stub, exists, capsys):
     later(0.5, stub.tell, joined())
-    assert exists.wait(workers=1, timeout=30) is exists
+    exists.wait(workers=1, timeout=30)
     said = capsys.readouterr().out
     assert "0 of 1 worker joined" in said
     assert "queued · job 12 · Waiting for free nodes (Resources)" in said

@@ -336,7 +336,7 @@ def test_waiting_shows_its_progress_in_one_output(open_notebook, service):
     waiting = busy_cluster(joined=0, message="0 of 3 workers joined, 3 queued.", state="queued", problems=[])
     service.tell(waiting)
     page = open_notebook(
-        "wait", f'from rayster_lab import RayCluster\nc = RayCluster.connect("{ID}").wait(timeout=60)', "c"
+        "wait", f'from rayster_lab import RayCluster\nc = RayCluster.connect("{ID}")\nc.wait(timeout=60)', "c"
     )
     outputs = page.locator(".jp-Cell").first.locator(".jp-OutputArea-output")
     expect(outputs).to_contain_text("0 of 3 workers joined", timeout=LOADING_MS)
