@@ -22,6 +22,8 @@ _DEFAULTS = {
     # Ray gives up on a node that needs more than 30 s to come up; on a busy machine it does.
     "RAY_raylet_start_wait_time_s": "120",
     "RAY_agent_register_timeout_ms": "120000",
+    # Between the raylet (0) and what only watches (`ray_startup`), not behind everything (Ray's 15).
+    "RAY_worker_niceness": "5",
 }
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 # Runs `ray_cli` without the working directory on sys.path, where a user's file may be called like a module of Ray.

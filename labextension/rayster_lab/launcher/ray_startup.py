@@ -4,12 +4,15 @@ All of it changes functions of Ray in a process that becomes `ray start`. What a
 it is: the node starts as slowly as Ray would start it.
 """
 
+import shutil
 import time
 from contextlib import suppress
 from typing import Any, cast
 
 _OWN_NODE_SECONDS = 20.0
 _POLL_SECONDS = 0.05
+# Less than Ray's workers have (`command`), much more than batch jobs that others have put behind everything.
+_NICENESS = 10
 _ANY = "0.0.0.0"  # noqa: S104
 
 
@@ -19,6 +22,7 @@ def tune(scripts: Any) -> None:
     _node_before_dashboard()
     _node_before_agents()
     _see_own_node_at_once()
+    _agents_after_workers()
 
 
 def _without_client_server(scripts: Any) -> None:
@@ -114,3 +118,33 @@ def _see_own_node_at_once() -> None:
         return get_node(gcs_address, node_id)
 
     setattr(services, "get_node", get_node_soon)  # noqa: B010
+
+
+def _agents_after_workers() -> None:
+    """Let the agents and the log monitor yield to the workers, whose start somebody waits for, while all start."""
+    import ray._private.services as services
+
+    start_process = getattr(services, "start_ray_process", None)
+    nice = shutil.which("nice")
+    if start_process is None or nice is None:
+        return
+    words = [nice, "-n", str(_NICENESS)]
+
+    def start(command: list[str], process_type: str, *others: Any, **options: Any) -> Any:
+        return start_process(yielding(command, process_type, words), process_type, *others, **options)
+
+    setattr(services, "start_ray_process", start)  # noqa: B010
+
+
+def yielding(command: list[str], process_type: str, nice: list[str]) -> list[str]:
+    """Return the command of one of Ray's processes with what only watches behind ``nice``."""
+    if process_type == "log_monitor":
+        return [*nice, *command]
+    if process_type != "raylet":
+        return command
+    agents = ("--dashboard_agent_command=", "--runtime_env_agent_command=")
+    return [
+        f"{name}={' '.join(nice)} {rest}" if word.startswith(agents) else word
+        for word in command
+        for name, _, rest in [word.partition("=")]
+    ]
