@@ -230,6 +230,8 @@ class Stub:
 
     async def _logs(self, request: web.Request) -> web.StreamResponse:
         self.queries.append(request.query_string)
+        if self._find(request) is None:
+            return self._none(request)
         answer = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
         await answer.prepare(request)
         told = 0
