@@ -127,7 +127,10 @@ class View {
     if (this.off || this.isBusy(`${what} ${cluster}`)) {
       return;
     }
-    this.state.confirm = null;
+    if (this.state.confirm) {
+      this.state.confirm = null;
+      focusSoon(this.root, '.rs-actions .rs-btn-danger');
+    }
     delete this.state.said[cluster];
     this.kernel.ask(what, content, answer => {
       if (answer.message) {
