@@ -1,39 +1,8 @@
-import stat
-from pathlib import Path
-
 import pytest
 from rayster_lab.launcher import places
-from rayster_lab.launcher.failures import ExitCode, LaunchError
+from rayster_lab.launcher.failures import LaunchError
 
 MIB = 2**20
-
-
-def test_a_temp_dir_is_private_and_short_enough_for_rays_sockets(tmp_path):
-    made = Path(places.make_temp_dir({}))
-    try:
-        assert stat.S_IMODE(made.stat().st_mode) == 0o700
-        assert len(str(made)) <= places.LONGEST_TEMP_DIR
-    finally:
-        made.rmdir()
-
-
-def test_a_long_tmpdir_is_passed_over():
-    parents = places.temp_dir_parents({"TMPDIR": "/scratch/" + "x" * 60, "SLURM_TMPDIR": "/local/17"})
-
-    assert parents == ["/local/17", "/tmp", "/var/tmp", "/dev/shm"]
-
-
-def test_a_relative_tmpdir_is_passed_over():
-    assert "here" not in places.temp_dir_parents({"TMPDIR": "here"})
-
-
-def test_nothing_that_can_be_written_is_said_with_what_would_do(monkeypatch):
-    monkeypatch.setattr(places, "temp_dir_parents", lambda environ: ["/proc/none"])
-
-    with pytest.raises(LaunchError, match="TMPDIR") as error:
-        places.make_temp_dir({})
-
-    assert error.value.code == ExitCode.NO_DIRECTORY
 
 
 @pytest.mark.parametrize(

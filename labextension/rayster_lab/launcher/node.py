@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 from . import addresses, command, gcs, logs, places, ports, processes, rendezvous, versions
 from .failures import ExitCode, LaunchError
 from .settings import NodeSettings
+from .temp_dir import TempDir
 from .waiting import Head, wait_for_head
 
 _RAY_CLI = "rayster_lab.launcher.ray_cli"
@@ -45,8 +45,7 @@ def run(
     clear_rendezvous(settings)
     processes.adopt_orphans()
     with ExitStack() as stack:
-        temp_dir = places.make_temp_dir()
-        stack.callback(shutil.rmtree, temp_dir, ignore_errors=True)
+        temp_dir = stack.enter_context(TempDir())
         # It imports Ray while this process looks for the head.
         child = processes.start(
             command.python_module(_RAY_CLI),
