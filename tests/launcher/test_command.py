@@ -1,8 +1,11 @@
 import subprocess
+from ipaddress import IPv4Network
 
 import pytest
 from rayster_lab.launcher import command
-from rayster_lab.launcher.ports import ports_from
+from rayster_lab.launcher.node import describe
+from rayster_lab.launcher.ports import claim_ports, ports_from
+from rayster_lab.launcher.settings import NodeSettings
 
 NODE = command.Node(
     head=False,
@@ -59,6 +62,22 @@ def test_what_was_not_chosen_is_left_to_ray():
     options = of(command.Node(**(vars(NODE) | {"gpus": None, "memory_bytes": None, "labels": None})), "h:1")
 
     assert not {"--num-gpus", "--memory", "--labels"} & set(options)
+
+
+def test_a_node_that_was_given_no_gpus_offers_none_of_its_machines():
+    with claim_ports(0) as claim:
+        found = describe(NodeSettings(node_network=IPv4Network("127.66.0.0/16")), None, claim, "/tmp/rayn-1")
+
+    assert of(found, "h:1")["--num-gpus"] == "0"
+
+
+def test_a_head_computes_nothing_unless_told():
+    with claim_ports(0) as claim:
+        found = describe(
+            NodeSettings(head=True, node_network=IPv4Network("127.66.0.0/16")), None, claim, "/tmp/rayn-1"
+        )
+
+    assert (found.cpus, found.address.startswith("127.66.")) == (0, True)
 
 
 def test_a_label_that_ray_would_refuse_is_left_out():

@@ -13,7 +13,7 @@ UP_SECONDS = 90
 END_SECONDS = 15
 
 PRELUDE = """
-import json, os, sys, time
+import json, os, sys, threading, time
 from rayster_lab.attachment import AttachTarget, attach, detach, current, prepare
 
 def say(**what):
@@ -41,7 +41,12 @@ deadline = time.monotonic() + 60
 while (found := pods(ray, 8)) != ["a-worker-1", "a-worker-2"] and time.monotonic() < deadline:
     pass
 say(first=found, node=first.node.address, driver=ray.util.get_node_ip_address(), temp_dir=first.node.temp_dir)
-second = attach(target(sys.argv[2]), share_cpus=1)
+# As a button of a panel does it, whose thread ends.
+thread = threading.Thread(target=lambda: attach(target(sys.argv[2]), share_cpus=1))
+thread.start()
+thread.join()
+second = current()
+time.sleep(1)
 say(second=pods(ray, 2), first_attached=first.is_attached, second_attached=second.is_attached)
 detach()
 say(connected=ray.is_initialized(), current=current() is not None, token="RAY_AUTH_TOKEN" in os.environ)

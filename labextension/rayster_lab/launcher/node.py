@@ -116,7 +116,8 @@ def describe(settings: NodeSettings, head: Head | None, claim: ports.Claim, temp
         object_store_bytes=size,
         # A head is there for its workers; tasks on it would take its GCS' memory.
         cpus=settings.cpus if settings.cpus is not None else (0 if settings.head else 1),
-        gpus=settings.gpus,
+        # Ray would count those of the whole machine, also for a notebook's node.
+        gpus=settings.gpus or 0,
         memory_bytes=settings.memory_bytes,
         dashboard_host=settings.dashboard_host or command.Node.dashboard_host,
         name=settings.pod,
