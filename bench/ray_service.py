@@ -76,6 +76,7 @@ class World:
         self.tokens: dict[str, str] = {}
         self.asked_heads = 0
         self._version = 1000
+        self._changes: list[tuple[int, bytes]] = []
         self._watchers: dict[str, list[asyncio.Queue[bytes]]] = {"pods": [], "rayclusters": []}
         self._runner: web.AppRunner | None = None
 
@@ -114,7 +115,15 @@ class World:
         container = template["spec"]["containers"][0]
         state = {"name": container["name"], "ready": True, "state": {"running": {}}}
         self.pods[name] = {
-            "metadata": {"name": name, "namespace": NAMESPACE, "uid": f"uid-{name}", "labels": labels, "annotations": annotations, "creationTimestamp": stamp(time.time() - 1700), "resourceVersion": self.version()},
+            "metadata": {
+                "name": name,
+                "namespace": NAMESPACE,
+                "uid": f"uid-{name}",
+                "labels": labels,
+                "annotations": annotations,
+                "creationTimestamp": stamp(time.time() - 1700),
+                "resourceVersion": self.version(),
+            },
             "spec": {**template["spec"], "nodeName": "padova"},
             "status": {"phase": "Running", "podIP": "127.0.0.1", "containerStatuses": [state]},
         }  # fmt: skip
@@ -125,14 +134,13 @@ class World:
         self._version += 1
         return str(self._version)
 
-    def change(self, name: str, message: str) -> None:
-        """Let a worker wait again, for a reason of its own; who watches is told."""
+    def change(self, name: str, text: str) -> None:
+        """Let a worker follow another job, of the name ``text``; who watches is told."""
         pod = self.pods[name]
-        waiting = {"reason": "ErrImagePull", "message": message}
-        container = {"name": names.WORKER_CONTAINER, "ready": False, "state": {"waiting": waiting}}
-        pod["status"] = {"phase": "Pending", "podIP": "127.0.0.1", "containerStatuses": [container]}
+        pod["metadata"]["annotations"]["JobID"] = text
         pod["metadata"]["resourceVersion"] = self.version()
         line = json.dumps({"type": "MODIFIED", "object": pod}).encode() + b"\n"
+        self._changes.append((self._version, line))
         for watcher in self._watchers["pods"]:
             watcher.put_nowait(line)
 
@@ -159,7 +167,8 @@ class World:
             return await self.listed(request, "rayclusters", self.clusters)
         if path == "/api/v1/nodes":
             ready = {"type": "Ready", "status": "True"}
-            node = {"metadata": {"name": "padova", "labels": {"kubernetes.io/hostname": "padova"}}, "status": {"conditions": [ready]}}  # fmt: skip
+            metadata = {"name": "padova", "labels": {"kubernetes.io/hostname": "padova"}}
+            node = {"metadata": metadata, "status": {"conditions": [ready]}}
             return web.json_response({"items": [node], "metadata": {"resourceVersion": "1"}})
         if path == "/hub/api/user":
             user = request.headers["Authorization"].removeprefix("token ")
@@ -184,6 +193,10 @@ class World:
         response = web.StreamResponse()
         await response.prepare(request)
         queue: asyncio.Queue[bytes] = asyncio.Queue()
+        since = int(request.query.get("resourceVersion") or 0)
+        for at, line in self._changes if kind == "pods" else ():
+            if at > since:
+                queue.put_nowait(line)
         self._watchers[kind].append(queue)
         try:
             deadline = time.monotonic() + float(request.query.get("timeoutSeconds", 20))
@@ -213,9 +226,18 @@ class World:
             return web.json_response({"data": {"summary": [], "nodeLogicalResources": used}})
         began = 1000 * (time.time() - 1600)
         nodes = [
-            {"node_id": pod, "node_ip": "10.0.0.1", "is_head_node": pod == pods[0], "state": "ALIVE", "resources_total": {"CPU": 2.0}, "labels": {"rayster.dev/pod": pod}, "start_time_ms": began, "end_time_ms": 0}
+            {
+                "node_id": pod,
+                "node_ip": "10.0.0.1",
+                "is_head_node": pod == pods[0],
+                "state": "ALIVE",
+                "resources_total": {"CPU": 2.0},
+                "labels": {"rayster.dev/pod": pod},
+                "start_time_ms": began,
+                "end_time_ms": 0,
+            }
             for pod in pods
-        ]  # fmt: skip
+        ]
         return web.json_response({"data": {"result": {"result": nodes}}})
 
 
@@ -273,7 +295,14 @@ async def measure(clusters: int, streams: int) -> dict[str, float]:
         folder = Path(directory)
         (folder / "profiles.yaml").write_text(yaml.safe_dump(profiles(world.port, folder)))
         world.fill(load_profiles(str(folder / "profiles.yaml")).profiles[0])
-        kubeconfig = {"apiVersion": "v1", "kind": "Config", "current-context": "t", "contexts": [{"name": "t", "context": {"cluster": "t", "user": "t"}}], "clusters": [{"name": "t", "cluster": {"server": f"http://127.0.0.1:{world.port}"}}], "users": [{"name": "t", "user": {}}]}  # fmt: skip
+        kubeconfig = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "t",
+            "contexts": [{"name": "t", "context": {"cluster": "t", "user": "t"}}],
+            "clusters": [{"name": "t", "cluster": {"server": f"http://127.0.0.1:{world.port}"}}],
+            "users": [{"name": "t", "user": {}}],
+        }
         (folder / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("JUPYTERHUB")},
@@ -310,7 +339,7 @@ async def with_service(world: World, process: Any, began: float, count: int) -> 
             async with session.get(f"{url}api/clusters", headers={"Authorization": "token root"}) as answer:
                 return len((await answer.json()).get("clusters", []))
 
-        while await total() < world.count:
+        while await total() < world.count:  # noqa: ASYNC110 - it is another process
             await asyncio.sleep(0.2)
         synced = time.perf_counter() - began
         alone = rss_mib(process.pid)
@@ -329,7 +358,7 @@ async def with_service(world: World, process: Any, began: float, count: int) -> 
         quiet, heads = (cpu_seconds(process.pid) - used) / seconds, (world.asked_heads - asked) / seconds
         latencies, to_all = [], []
         for index in range(100):
-            name, text = random.choice(shown), f"change {index:04d} of one"
+            name, text = random.choice(shown), f"change-{index:04d}-of-one"
             mine, all_of_them = readers[name].wants(text), everybody.wants(text)
             sent = time.perf_counter()
             world.change(f"{name}-worker-{index % WORKERS}", text)
@@ -338,8 +367,8 @@ async def with_service(world: World, process: Any, began: float, count: int) -> 
             to_all.append(1000 * (everybody.seen[text] - sent))
         sent, waits = time.perf_counter(), []
         for name in shown:
-            waits.append(readers[name].wants(f"burst of {name}").wait())
-            world.change(f"{name}-worker-0", f"burst of {name}")
+            waits.append(readers[name].wants(f"burst-of-{name}").wait())
+            world.change(f"{name}-worker-0", f"burst-of-{name}")
         await asyncio.wait_for(asyncio.gather(*waits), 60)
         last = 1000 * (time.perf_counter() - sent)
         memory = rss_mib(process.pid)

@@ -1,8 +1,10 @@
 """What is told of a Ray cluster: by the REST interface, in its streams, to the client and the widget. Plain types."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+_NOT_TOLD = ("extra", "workers_min", "workers_max")
 
 
 class ClusterState(str, Enum):
@@ -52,6 +54,10 @@ class Row:
     gpus: float | None = None
     since_seconds: int | None = None
     note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row as the REST interface sends it."""
+        return {**self.__dict__, "state": self.state.value}
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -172,13 +178,15 @@ class ClusterView:
 
     def as_json(self) -> dict[str, Any]:
         """Return the view as the REST interface sends it."""
-        told = asdict(self)
-        for name in ("extra", "workers_min", "workers_max"):
-            del told[name]
+        # Not `asdict`, which copies deeply: a list of all clusters has thousands of rows.
+        told = {name: value for name, value in self.__dict__.items() if name not in _NOT_TOLD}
         told["state"] = self.state.value
-        for row in (*([told["head"]] if told["head"] else []), *told["workers"], *told["ended"]):
-            row["state"] = row["state"].value
-        told["workers"], told["ended"] = list(told["workers"]), list(told["ended"])
-        told["problems"] = list(told["problems"])
+        told["wanted"] = dict(self.wanted.__dict__)
+        told["head"] = self.head.as_json() if self.head is not None else None
+        told["workers"] = [row.as_json() for row in self.workers]
+        told["ended"] = [row.as_json() for row in self.ended]
+        told["resources"] = dict(self.resources.__dict__) if self.resources is not None else None
+        told["idle"] = dict(self.idle.__dict__) if self.idle is not None else None
+        told["problems"] = [dict(problem.__dict__) for problem in self.problems]
         told["bounds"] = {"workers": {"min": self.workers_min, "max": self.workers_max}}
         return told

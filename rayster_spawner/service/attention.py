@@ -34,6 +34,11 @@ class Attention:
         """Forget who has looked at a cluster that is gone."""
         self._asked_at.pop(name, None)
 
+    @property
+    def watched_count(self) -> int:
+        """How many clusters are looked at by open streams of their own."""
+        return len(self._watched)
+
     def is_watched(self, name: str) -> bool:
         """Tell whether somebody looks at a cluster, or did a moment ago."""
         asked_at = self._asked_at.get(name)

@@ -22,8 +22,6 @@ from .cluster_objects import Cluster, is_ours, oldest_first, trim, user_of
 from .pod_cache import PodCache, cluster_of
 from .pod_feed import WATCH_SECONDS, Feed
 
-# A list of an administrator's clusters is made anew for one change; the others may be this old.
-_SAME_SECONDS = 5.0
 _FEW = 20
 # Of who has ended and was not written down yet; a bound for a cluster that nothing can be written to.
 _MAX_ENDED = 50
@@ -55,7 +53,8 @@ class ClusterCache(Attention):
         self._of_user: dict[str, set[str]] = {}
         self._ray: dict[str, tuple[RayHeard, float]] = {}
         self._ended: dict[str, dict[str, Ended]] = {}
-        self._views: dict[str, tuple[float, ClusterView]] = {}
+        # Told as they are in lists of many, until something changes, or somebody renews them.
+        self._views: dict[str, ClusterView] = {}
         self.changed = Change()
         # Held by the streams that wait for them, and gone with the last of these. By cluster, and by user.
         self._changes: WeakValueDictionary[str, Change] = WeakValueDictionary()
@@ -215,15 +214,21 @@ class ClusterCache(Attention):
         if facts is None:
             return None
         view = view_cluster(facts)
-        self._views[name] = self._clock(), view
+        self._views[name] = view
         return view
+
+    def renew(self, name: str) -> None:
+        """Make the view of a cluster anew that lists of many were made of: its site may have news of it."""
+        known = self._views.get(name)
+        if known is not None and (view := self.view(name)) is not None and view.key != known.key:
+            self._tell(name, view.user)
 
     def views(self, names_: Iterable[str]) -> list[ClusterView]:
         """Return what is told of several clusters; of many, those may be some seconds old that are as before."""
-        now, found, asked = self._clock(), [], list(names_)
+        found, asked = [], list(names_)
         for name in asked:
             known = self._views.get(name) if len(asked) > _FEW else None
-            view = known[1] if known is not None and now - known[0] < _SAME_SECONDS else self.view(name)
+            view = known if known is not None else self.view(name)
             if view is not None:
                 found.append(view)
         return found

@@ -8,6 +8,8 @@ from .streams import Last
 
 # Counted as one asker, because services have no user's name.
 _SERVICES = "(services)"
+# A list of everybody's clusters is long; so many seconds lie between two of them.
+_ALL_SECONDS = 0.2
 
 
 class ClustersStream(ClusterHandler):
@@ -34,9 +36,9 @@ class ClustersStream(ClusterHandler):
 
         changed = clusters.changed if user is None else clusters.change_of_user(user)
         with self.parts.streams.counted(asker.name or _SERVICES):
-            await self.send_events(
-                "clusters", look, [changed, self.parts.sites.changed], self.parts.streams, repeats=True
-            )
+            changes = [changed] if user is None else [changed, self.parts.sites.changed]
+            pause_seconds = _ALL_SECONDS if user is None else 0
+            await self.send_events("clusters", look, changes, self.parts.streams, True, pause_seconds)
 
 
 class ClusterStream(ClusterHandler):

@@ -57,7 +57,7 @@ class Keeper:
         if not clusters.is_synced or clusters.not_served or clusters.age_seconds > _CLUSTER_AGE_SECONDS:
             return
         there = {cluster["metadata"]["name"] for cluster in clusters.all()}
-        if now - self._looked_at >= LOOK_SECONDS:
+        if is_round := now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
             self._news |= there
         for memory in (self._wait_until, self._complaints):
@@ -69,6 +69,8 @@ class Keeper:
         steps = []
         for name in due:
             await asyncio.sleep(0)  # streams come first
+            if is_round:
+                clusters.renew(name)
             facts = clusters.facts(name)
             step = decide(facts) if facts is not None else None
             if facts is not None and step is not None:

@@ -37,6 +37,7 @@ _VERSION_SECONDS, _SUMMARY_SECONDS, _ACTIVITY_SECONDS = 60.0, 4.0, 4.0
 _MAX_ANSWER_BYTES = 8 * 2**20
 _AT_ONCE = 24
 _TICK_SECONDS = 0.2
+_CROWD = 40
 
 
 @dataclass
@@ -115,7 +116,7 @@ class RayWatch:
             name = cluster["metadata"]["name"]
             there.add(name)
             asked = self._asked.setdefault(name, _Asked())
-            if asked.next_at > now + WATCHED_SECONDS and self._cache.is_watched(name):
+            if asked.next_at > now + QUIET_SECONDS / 2 and self._cache.is_watched(name):
                 asked.next_at = now  # somebody has begun to look
             if asked.is_asking or asked.next_at > now:
                 continue
@@ -158,7 +159,9 @@ class RayWatch:
         alive = sum(member.is_alive and not member.is_head and bool(member.pod) for member in members)
         is_complete = heard is not None and heard.has_answered and alive >= replicas
         if is_watched:
-            return WATCHED_SECONDS if is_complete else WAITING_SECONDS
+            # Many heads are asked no oftener than a few, together.
+            crowd = max(1.0, self._cache.watched_count / _CROWD)
+            return crowd * (WATCHED_SECONDS if is_complete else WAITING_SECONDS)
         asked_for = self._wall_clock() - _number(cluster["metadata"]["annotations"].get(names.REQUESTED_AT))
         return YOUNG_SECONDS if not is_complete and asked_for < _YOUNG_FOR_SECONDS else QUIET_SECONDS
 

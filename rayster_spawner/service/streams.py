@@ -83,13 +83,19 @@ class EventHandler(web.RequestHandler):
             self._bell.set()
 
     async def send_events(
-        self, name: str, look: Look, changes: Iterable[Change], streams: Streams, repeats: bool = False
+        self,
+        name: str,
+        look: Look,
+        changes: Iterable[Change],
+        streams: Streams,
+        repeats: bool = False,
+        pause_seconds: float = 0,
     ) -> None:
         """Send what ``look`` sees, at once and whenever its key is another, until the page or the service goes.
 
         Arguments: ``look`` returns a key and an event, None while there is nothing to tell yet, or the `Last` event;
         ``changes`` ring when it is worth a look. With ``repeats`` an unchanged event is sent again instead of a bare
-        keepalive.
+        keepalive. At least ``pause_seconds`` lie between two looks.
         """
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         # An nginx in between would gather events for a while.
@@ -114,6 +120,8 @@ class EventHandler(web.RequestHandler):
                     # From the last word on: bells that ring for nothing must not put the next one off.
                     quiet_until = monotonic() + KEEPALIVE_SECONDS
                 await _rang(bell, quiet_until - monotonic())
+                if pause_seconds:
+                    await asyncio.sleep(pause_seconds)
 
     async def _send(self, text: str) -> None:
         """Write and wait until it is taken: nothing piles up for a page that does not read."""
