@@ -6,7 +6,8 @@ from pathlib import Path
 _STATIC = Path(__file__).parent / "static"
 # The last one renders; each imports from those before it only.
 _MODULES = (
-    "dom.js", "words.js", "parts.js", "rows.js", "form.js", "log.js", "card.js", "page.js", "kernel.js", "view.js",
+    "dom.js", "words.js", "parts.js", "rows.js", "form.js", "log.js", "deeds.js", "card.js",
+    "page.js", "kernel.js", "offer.js", "view.js",
 )  # fmt: skip
 _IMPORT = re.compile(r"^import\s[^;]*?from '\./[a-z]+\.js';\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)

@@ -16,7 +16,7 @@ const EMPTY =
 /** What the panel shows; `view` knows and does. */
 export function page(view) {
   const { told, isOne } = view;
-  const { form } = view.state;
+  const { form } = view.offer;
   return [
     isOne ? null : heading(view),
     banners(view),
@@ -35,29 +35,26 @@ export function page(view) {
 }
 
 function heading(view) {
-  const isOffered = view.told.clusters?.length && !view.state.form;
+  const isOffered = view.told.clusters?.length && !view.offer.form;
   return h(
     'div',
     { class: 'rs-heading-line', key: 'heading' },
     h('h2', null, 'Ray clusters'),
     isOffered
-      ? button('New cluster', view.openForm, { off: view.off, key: 'new' })
+      ? button('New cluster', view.offer.open, { off: view.off, key: 'new' })
       : null
   );
 }
 
 function formBox(view) {
-  const act = {
-    change: view.change,
-    start: view.start,
-    load: view.loadProfiles,
-    close: view.told.clusters?.length ? view.closeForm : null
-  };
+  const { offer } = view;
+  const { change, start, load } = offer;
+  const close = view.told.clusters?.length ? offer.close : null;
   return h(
     'div',
     { class: 'rs-form-box', key: 'form-box' },
     h('h3', null, 'New cluster'),
-    startForm(view.state.form, act, view.id)
+    startForm(offer.form, { change, start, load, close }, view.id)
   );
 }
 

@@ -1,12 +1,11 @@
 // The panel in a notebook: keeps its own state, is told the clusters' by the kernel, and asks the kernel for actions.
 
 import { patch } from './dom.js';
-import { defaults, request } from './form.js';
 import { Kernel } from './kernel.js';
 import { addLines, keepAtEnd, newLog } from './log.js';
+import { Offer } from './offer.js';
 import { page } from './page.js';
 import { focusSoon } from './parts.js';
-import { capital } from './words.js';
 
 const TICK_MILLISECONDS = 1000;
 const COPIED_MILLISECONDS = 2500;
@@ -29,10 +28,10 @@ class View {
       confirm: null,
       log: null,
       folded: {},
-      form: null,
       aloud: ''
     };
     this.seen = {};
+    this.offer = new Offer(this);
     this.onTold = () => this.hearTold();
     model.on('change:told', this.onTold);
     this.kernel = new Kernel(
@@ -110,7 +109,7 @@ class View {
       }
       this.seen[cluster.id] = cluster;
     }
-    this.offerForm();
+    this.offer.look();
     this.draw();
   }
 
@@ -214,90 +213,6 @@ class View {
       this.follow(isAtEnd);
     }
   }
-
-  // The form.
-
-  /** Somebody without a cluster is offered one, until there is one. */
-  offerForm() {
-    const { clusters } = this.told;
-    const { form } = this.state;
-    if (clusters && !clusters.length && !this.isOne && !form) {
-      this.openForm();
-      this.state.form.isOffered = true;
-    } else if (clusters?.length && form?.isOffered && !form.isBusy) {
-      this.state.form = null;
-    }
-  }
-
-  openForm = () => {
-    this.state.form = {
-      profiles: null,
-      values: null,
-      errors: {},
-      message: '',
-      trouble: '',
-      isBusy: false
-    };
-    this.loadProfiles();
-  };
-
-  loadProfiles = () => {
-    const { form } = this.state;
-    form.trouble = '';
-    this.kernel.ask('profiles', {}, answer => {
-      if (answer.kind === 'failed') {
-        form.trouble = answer.message;
-        return;
-      }
-      form.profiles = answer.profiles;
-      form.values ??= answer.profiles.length
-        ? defaults(answer.profiles[0])
-        : null;
-    });
-    this.draw();
-  };
-
-  closeForm = () => {
-    this.state.form = null;
-    this.draw();
-    focusSoon(this.root, '.rs-heading-line .rs-btn');
-  };
-
-  change = (values, field) => {
-    const { form } = this.state;
-    form.isOffered = false;
-    form.values = values;
-    form.message = '';
-    form.errors = field ? { ...form.errors, [field]: undefined } : {};
-    this.draw();
-  };
-
-  start = () => {
-    const { form } = this.state;
-    if (this.off) {
-      return;
-    }
-    Object.assign(form, { isBusy: true, errors: {}, message: '' });
-    this.kernel.ask('start', { request: request(form.values) }, answer => {
-      form.isBusy = false;
-      this.state.aloud = answer.message;
-      if (answer.kind === 'done') {
-        this.state.form = null;
-        this.state.folded = { [answer.id]: false };
-        return;
-      }
-      const known = answer.fields.filter(one => one.field in form.values);
-      form.errors = Object.fromEntries(
-        known.map(one => [one.field, `${capital(one.reason)}.`])
-      );
-      form.message =
-        known.length && known.length === answer.fields.length
-          ? ''
-          : answer.message;
-      focusSoon(this.root, '[aria-invalid="true"]');
-    });
-    this.draw();
-  };
 
   // The page.
 
