@@ -45,6 +45,14 @@ class RayPanel(anywidget.AnyWidget):
         self.on_msg(self._hear)
         self._stops = [driver.listen(self._tell), here.feed.listen(self._tell)]
 
+    def open(self) -> None:
+        """Open the line to the front-ends."""
+        super().open()
+        # ipykernel 7.4 lets what a page sends go where the last message came from; that of a thread counts as the main
+        # shell's, which runs cells. Without it pages choose, and take a subshell: buttons work while a cell runs.
+        if self.comm is not None:
+            self.comm._reply_subshell_for = None
+
     def close(self) -> None:
         """Show nothing any more."""
         for stop in self._stops:

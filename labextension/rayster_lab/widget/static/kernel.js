@@ -48,8 +48,8 @@ export class Kernel {
   }
 
   hello() {
-    this.askedAt ||= Date.now();
     this.send({ do: 'hello' });
+    this.askedAt ||= Date.now();
   }
 
   /** Ask for `what`; `done` gets the answer. */
@@ -58,6 +58,7 @@ export class Kernel {
     const name = content.cluster ? `${what} ${content.cluster}` : what;
     this.tickets.set(ticket, { name, done });
     this.send({ ...content, do: what, ticket });
+    this.askedAt ||= Date.now();
   }
 
   /** Whether an answer to such a question is still to come. */
@@ -69,10 +70,11 @@ export class Kernel {
     if (message.view !== this.id) {
       return;
     }
+    // Whatever it says, it lives.
+    Object.assign(this, { hasEnded: false, isCut: false, askedAt: 0 });
     const ticket = this.tickets.get(message.ticket);
     if (message.kind === 'hello') {
       this.ahead = message.now - Date.now() / 1000;
-      Object.assign(this, { hasEnded: false, isCut: false, askedAt: 0 });
     } else if (!ticket) {
       this.heard(message);
     } else if (message.kind !== 'taken') {
