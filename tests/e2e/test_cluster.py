@@ -104,7 +104,7 @@ def test_more_workers_join_and_one_that_is_cancelled_at_the_site_is_told_and_rep
     testbed, kernel, cluster, ada
 ):
     mine = ServiceUser(ada)
-    kernel.run("cluster.scale(3).wait(workers=3, timeout=200)", 220)
+    kernel.run("cluster.scale(3); cluster.wait(workers=3, timeout=200)", 220)
     before = worker_jobs(testbed, cluster)
     assert len(before) == 3
     assert printed(kernel.run(JOBS.format(count=3), 120), "JOBS") == sorted(before)
