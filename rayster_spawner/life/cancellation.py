@@ -1,6 +1,7 @@
 """Makes sure that what is cancelled ends, whatever it was in the middle of."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 # How often what has swallowed a cancellation is cancelled again.
@@ -34,3 +35,12 @@ def cancelled_for_sure(task: asyncio.Task) -> asyncio.Future:
     task.add_done_callback(hand_over)
     promise.add_done_callback(insist)
     return promise
+
+
+async def end_tasks(tasks: Iterable[asyncio.Task]) -> None:
+    """Cancel ``tasks``, again and again until each is over: one that swallows a cancellation would go on for ever."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_AGAIN_SECONDS)

@@ -12,6 +12,7 @@ import aiohttp
 from kubernetes_asyncio import client, config
 from tornado.httpserver import HTTPServer
 
+from ..life.cancellation import end_tasks
 from ..life.profile_source import current_profiles
 from ..sites import Sites
 from ..sites.hub import list_nodes
@@ -113,9 +114,7 @@ async def running(settings: Settings, log: logging.Logger) -> AsyncIterator[int]
             await streams.close(_CLOSE_SECONDS)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(server.close_all_connections(), _CLOSE_SECONDS)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(tasks)
             await objects.close()
             await sites.stop()
 

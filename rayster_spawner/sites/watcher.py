@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 
 from ..agent_client import AgentFailed, ask_agent
+from ..life.cancellation import end_tasks
 from ..profiles import Agent, Profile, ProfileSet
 from ..site_facts import HeardJob, JobsAnswer, SiteAnswer, SiteState, SiteStatus
 from .change import Change
@@ -89,9 +90,7 @@ class Sites:
     async def stop(self) -> None:
         """End looking. What is known stays, and grows old."""
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(tasks)
 
     # What is known
 

@@ -1,5 +1,6 @@
 """Nothing that a node has started outlives it."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -101,6 +102,8 @@ def test_only_a_wait_inside_ray_is_interrupted(calls, expected):
 
 
 def test_what_must_be_whole_is_finished_although_it_is_interrupted():
+    # What a shell starts in the background has its interrupts ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     done = []
 
     def work() -> None:
@@ -109,8 +112,11 @@ def test_what_must_be_whole_is_finished_although_it_is_interrupted():
 
     timer = threading.Timer(0.2, interrupt._thread.interrupt_main)
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        interrupt.uninterrupted(work)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.uninterrupted(work)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
     assert done == [True]
 

@@ -13,8 +13,11 @@ UP_SECONDS = 90
 END_SECONDS = 15
 
 PRELUDE = """
-import json, os, sys, threading, time
+import json, os, signal, sys, threading, time
 from rayster_lab.attachment import AttachTarget, attach, detach, current, prepare
+
+# As a kernel does while a cell runs: what a shell starts in the background has its interrupts ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def say(**what):
     print("RESULT " + json.dumps(what), flush=True)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from rayster_spawner.life.cancellation import cancelled_for_sure
+from rayster_spawner.life.cancellation import cancelled_for_sure, end_tasks
 
 
 async def swallow(times, ended):
@@ -58,3 +58,14 @@ def test_spawn_that_is_cancelled_while_its_pod_is_created_leaves_nothing(hub, si
         assert hub.stop(f"hasty{n}").status_code == 204
         assert hub.server(f"hasty{n}") is None
         assert until(lambda n=n: site.pod(f"jupyter-hasty{n}") is None)
+
+
+@pytest.mark.parametrize("times", [0, 1, 3])
+async def test_tasks_that_swallow_cancellations_are_ended_all_the_same(times):
+    ended = asyncio.Event()
+    tasks = [asyncio.ensure_future(swallow(times, ended)), asyncio.ensure_future(asyncio.sleep(1000))]
+    await asyncio.sleep(0)
+
+    await asyncio.wait_for(end_tasks(tasks), 10)
+
+    assert ended.is_set() and all(task.cancelled() for task in tasks)

@@ -203,7 +203,7 @@ def test_cancelling_a_running_job_gives_its_processes_time_to_end(batch_system: 
     helpers.wait_until(lambda: batch_system.squeue(job_id) == "R" and "up" in batch_system.output(job_id))
     batch_system.call("scancel", job_id)
     batch_system.wait_for(job_id, "CA")
-    assert "bye" in batch_system.output(job_id)
+    helpers.wait_until(lambda: "bye" in batch_system.output(job_id), what="its processes' last word")
     words = ("squeue", "-h", "-a", "--states=all", "-O", "exit_code,StateCompact", "-j", job_id)
     # SLURM says CA a moment before it has heard how the processes ended. Signals reach them one after another: the
     # job's script is ended by signal 15, or, when its child was quicker to end well, ends well itself.

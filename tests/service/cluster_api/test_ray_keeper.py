@@ -84,10 +84,15 @@ async def test_the_breaker_counts_on_over_restarts_of_the_service(restarted, kub
     # then: it says why, in SLURM's words, also after another restart
     async with restarted() as ada:
         kuberay.delete(name)
-        _, view = await ada.ask("GET", f"clusters/{cluster_id}")
+
+        async def all_have_ended():
+            _, view = await ada.ask("GET", f"clusters/{cluster_id}")
+            return view if len(view["ended"]) == 3 else None
+
+        view = await eventually(all_have_ended)
         assert view["problems"][0]["code"] == "worker-failures"
         assert view["problems"][0]["message"].endswith("SLURM refused the job: sbatch: error: failure 3")
-        assert len(view["ended"]) == 3 and view["wanted"]["workers"] == 1
+        assert view["wanted"]["workers"] == 1
 
 
 async def test_a_failure_that_nobody_saw_costs_one_more_and_no_more(restarted, kuberay, rays):
