@@ -1,8 +1,8 @@
 """Kubernetes that is away, refuses, loses answers or changes meanwhile: nothing is half made, and everything is told."""
 
 import asyncio
-import time
 import contextlib
+import time
 from types import SimpleNamespace
 
 import pytest
