@@ -37,6 +37,8 @@ from .view import Row, RowState
 GOOD_SECONDS = 60
 # Ray's word on its drivers must be newer than this.
 FRESH_SECONDS = 120
+# How far apart the notes of ends that belong together may lie: each is as late as a site's word, or KubeRay's.
+_TOGETHER_SECONDS = 30
 # A driver that came and went between two looks moves the beginning by more than clocks and ages are inexact.
 _MOVED_SECONDS = 20
 # How long Ray may take to say whether a worker that failed had joined.
@@ -106,6 +108,8 @@ def decide(facts: Facts) -> Step | None:
 def failures_in_a_row(facts: Facts, ended: Sequence[Ended], group: str) -> list[Ended]:
     """Return who of ``group`` failed since the last one that worked for a while, or since the user started it anew.
 
+    A worker whose head was lost ends with it, which is no failure of its own: heads are counted as heads.
+
     Arguments: ``ended`` are all that ended, each pod (by its UID) once.
     """
     ray = facts.fresh_ray()
@@ -119,8 +123,23 @@ def failures_in_a_row(facts: Facts, ended: Sequence[Ended], group: str) -> list[
                 good.append(began)
     last_good = max(good)
     mine = [one for one in ended if one.group == group and one.at > last_good]
-    failed = [one for one in mine if one.worked_seconds < GOOD_SECONDS and one.code not in _NO_FAILURE]
+    heads = [one.at for one in ended if one.group == HEAD_GROUP]
+    failed = [
+        one
+        for one in mine
+        if one.worked_seconds < GOOD_SECONDS
+        and one.code not in _NO_FAILURE
+        and not (group != HEAD_GROUP and _ended_with_a_head(one, heads))
+    ]
     return sorted(failed, key=lambda one: one.at)
+
+
+def _ended_with_a_head(worker: Ended, heads: Sequence[float]) -> bool:
+    """Tell whether one of the ``heads`` (when each ended) ended while the worker was there, or as it ended.
+
+    The next head's Ray does not know the nodes of the last one, so whether the worker had joined may not be known.
+    """
+    return any(0 < worker.made_at <= at <= worker.at + _TOGETHER_SECONDS for at in heads)
 
 
 def _head(facts: Facts, ended: Sequence[Ended]) -> Step | None:
@@ -153,7 +172,8 @@ def _workers(facts: Facts, ended: Sequence[Ended], recorded: Sequence[Ended]) ->
     is_enough = len(failed) >= _failures_allowed(facts.profile)
     if is_enough and replicas > joined and _is_informed(facts, failed[-1]):
         who = f"{len(failed)} workers in a row have failed" if len(failed) > 1 else "A worker has failed"
-        kept = f" The {joined} that joined go on." if joined else ""
+        joined_go_on = "The one that joined goes on." if joined == 1 else f"The {joined} that joined go on."
+        kept = f" {joined_go_on}" if joined else ""
         message = f"{who}, so no more are started.{kept} The last one: {failed[-1].why}"
         return _shrink(facts, joined, Stopped("worker-failures", message, facts.now))
     handled = {one.uid for one in recorded if one.code == EndCode.WALLTIME.value}

@@ -26,7 +26,7 @@ class Ended:
     """The head or a worker that ended although nobody sent it away.
 
     ``group`` is the worker group, or ``head``; ``code`` one of `EndCode`'s; ``at`` in seconds since the epoch;
-    ``joined`` tells that it was a node of Ray, for ``worked_seconds``.
+    ``joined`` tells that it was a node of Ray, for ``worked_seconds``; ``made_at`` is when its pod was made (0: not known).
     """
 
     pod: str
@@ -38,6 +38,7 @@ class Ended:
     joined: bool = False
     worked_seconds: int = 0
     job_id: str | None = None
+    made_at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ def _ended(said: Any) -> Ended | None:
             said.get("joined") is True,
             int(said.get("worked_seconds") or 0),
             str(said["job_id"]) if said.get("job_id") else None,
+            _finite(said.get("made_at") or 0),
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return None

@@ -167,6 +167,7 @@ def end_of(
         _has_joined(pod, ray, member),
         worked_seconds(member, ray, now) if member is not None and ray is not None else 0,
         belief.view.job_id,
+        _epoch(pod["metadata"].get("creationTimestamp")) or 0.0,
     )
 
 
@@ -251,12 +252,17 @@ def _time_left(heard: Sequence[HeardJob], job_id: str | None) -> int | None:
     return left[0] if left else None
 
 
-def _since(created: Any, now: float) -> int | None:
+def _epoch(text: Any) -> float | None:
+    """Return what Kubernetes wrote of a moment as seconds since the epoch, None when it is none."""
     try:
-        moment = datetime.fromisoformat(str(created).replace("Z", "+00:00")).timestamp()
+        return datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp()
     except ValueError:
         return None
-    return max(0, round(now - moment))
+
+
+def _since(created: Any, now: float) -> int | None:
+    moment = _epoch(created)
+    return None if moment is None else max(0, round(now - moment))
 
 
 def _of(who: str, words: str) -> str:

@@ -76,6 +76,16 @@ def _is_since(cluster: Cluster, version: str) -> bool:
 class ClusterHandler(JsonBody):
     """A handler of clusters."""
 
+    def user_to_list(self, asker: Asker) -> str | None:
+        """Return whose clusters are asked for: one's own; for administrators everybody's (None), or those of `?user=`.
+
+        Raises ApiError 403.
+        """
+        user = self.get_query_argument("user", None)
+        if user is not None and not asker.may_touch(user):
+            raise ApiError(403, "forbidden", "only administrators see the clusters of others")
+        return asker.name or "" if user is None and not asker.is_admin else user
+
     async def asker(self) -> Asker:
         """Return who asks. Raises HTTPError."""
         return await self.parts.access.asker(self.authorization)

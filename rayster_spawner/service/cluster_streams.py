@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from .base import ApiError
 from .cluster_handler import ClusterHandler
 from .streams import Last
 
@@ -19,11 +18,7 @@ class ClustersStream(ClusterHandler):
         """Stream."""
         asker = await self.asker()
         self.know_clusters()
-        clusters, user = self.parts.clusters, self.get_query_argument("user", None)
-        if user is not None and not asker.may_touch(user):
-            raise ApiError(403, "forbidden", "only administrators see the clusters of others")
-        if user is None and not asker.is_admin:
-            user = asker.name or ""
+        clusters, user = self.parts.clusters, self.user_to_list(asker)
 
         def look() -> tuple[Any, dict[str, Any]]:
             found = clusters.all() if user is None else clusters.of_user(user)

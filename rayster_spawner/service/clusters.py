@@ -50,11 +50,7 @@ class Clusters(ClusterHandler):
         """List one's own; for administrators everybody's, or those of `?user=`."""
         asker = await self.asker()
         self.know_clusters()
-        clusters, user = self.parts.clusters, self.get_query_argument("user", None)
-        if user is not None and not asker.may_touch(user):
-            raise ApiError(403, "forbidden", "only administrators see the clusters of others")
-        if user is None and not asker.is_admin:
-            user = asker.name or ""
+        clusters, user = self.parts.clusters, self.user_to_list(asker)
         found = clusters.all() if user is None else clusters.of_user(user)
         ids = [cluster["metadata"]["name"] for cluster in found]
         for cluster_id in ids:

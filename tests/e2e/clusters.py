@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 
@@ -48,8 +48,15 @@ def worker_jobs(testbed: Testbed, cluster: str) -> dict[str, str]:
     return {job: pods[uid] for job, uid in server_jobs(testbed).items() if uid in pods}
 
 
-def ray_processes(testbed: Testbed) -> list[str]:
-    """Return the command lines of all processes of Ray that come from this testbed."""
+class Process(NamedTuple):
+    """A process of this machine."""
+
+    pid: int
+    command: str
+
+
+def ray_processes(testbed: Testbed) -> list[Process]:
+    """Return all processes of Ray that come from this testbed: the GCS of heads, the raylets of all nodes."""
     ours = str(testbed.layout.root).encode()
     found = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -58,7 +65,7 @@ def ray_processes(testbed: Testbed) -> list[str]:
             if ("raylet" in command or "gcs_server" in command) and ours in (
                 process / "environ"
             ).read_bytes():
-                found.append(command[:150])
+                found.append(Process(int(process.name), command[:150]))
         except OSError:
             continue  # it has ended meanwhile
     return found

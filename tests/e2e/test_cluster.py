@@ -1,5 +1,7 @@
 """A Ray cluster from a notebook in the cloud: workers in SLURM jobs, the kernel as driver, and nobody else's business."""
 
+import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,7 +9,7 @@ import pytest
 
 from rayster_testbed.testbed import Testbed
 
-from .clusters import JOINED_SECONDS, ServiceUser, nothing_is_left, printed, start, worker_jobs
+from .clusters import JOINED_SECONDS, ServiceUser, nothing_is_left, printed, ray_processes, start, worker_jobs
 from .hub_client import HubUser, Kernel, wait_for
 
 pytestmark = pytest.mark.timeout(500)
@@ -66,6 +68,10 @@ def states(view: dict[str, Any]) -> list[str]:
     return sorted(row["state"] for row in view["workers"])
 
 
+def view_pods(view: dict[str, Any]) -> list[str]:
+    return [row["pod"] for row in view["workers"]]
+
+
 def test_tasks_run_in_the_workers_slurm_jobs(testbed, kernel, cluster):
     assert printed(kernel.run(JOBS.format(count=2), 120), "JOBS") == sorted(worker_jobs(testbed, cluster))
 
@@ -111,12 +117,16 @@ def test_more_workers_join_and_one_that_is_cancelled_at_the_site_is_told_and_rep
 
     victim = sorted(before)[0]
     testbed.slurm("scancel", victim)
-    ended = wait_for(
-        lambda: [row for row in mine.view(cluster)["ended"] if row["job_id"] == victim],
-        "the row of the cancelled job",
+    # The pod may be gone before the site has said why: the row says it as soon as it has.
+    wait_for(
+        lambda: [
+            row
+            for row in mine.view(cluster)["ended"]
+            if row["job_id"] == victim and row["state"] == "lost" and "cancelled at the site" in row["reason"]
+        ],
+        "the row of the cancelled job says so",
         60,
     )
-    assert ended[0]["state"] == "lost" and "cancelled at the site" in ended[0]["reason"], ended
     wait_for(
         lambda: states(mine.view(cluster)) == ["joined"] * 3, "three workers are there again", JOINED_SECONDS
     )
@@ -134,6 +144,33 @@ def test_service_killed_meanwhile_loses_nothing(testbed, kernel, cluster, ada):
     mine = ServiceUser(ada)
     wait_for(lambda: states(mine.view(cluster)) == ["joined"] * 3, "the service knows the workers again", 60)
     assert worker_jobs(testbed, cluster) == before
+
+
+def test_lost_head_is_told_and_after_it_workers_join_and_the_same_kernel_attaches_again(
+    testbed, kernel, cluster, ada
+):
+    mine = ServiceUser(ada)
+    lost = set(view_pods(mine.view(cluster)))
+    (head,) = [pod for pod in ray_processes(testbed) if "gcs_server" in pod.command]
+    os.kill(head.pid, signal.SIGKILL)
+    told = wait_for(
+        lambda: [one for one in mine.view(cluster)["problems"] if one["code"] == "head-lost"],
+        "the head is said to be lost",
+        60,
+    )
+    assert "Attach again" in told[0]["do"]
+    # Its workers end with it, which is no failure of theirs: none is given up.
+    wait_for(
+        lambda: (
+            (view := mine.view(cluster))["head"]["state"] == "joined"
+            and states(view) == ["joined"] * 3
+            and not set(view_pods(view)) & lost
+        ),
+        "three workers of the new head",
+        JOINED_SECONDS,
+    )
+    kernel.run("cluster.attach()", 120)
+    assert printed(kernel.run(JOBS.format(count=3), 120), "JOBS") == sorted(worker_jobs(testbed, cluster))
 
 
 def test_nothing_is_left_when_the_server_stops(testbed, kernel, cluster, ada):

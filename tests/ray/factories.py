@@ -174,9 +174,10 @@ def ended(
     why: str = "The job ended with exit status 1.",
     group: str = "w",
     worked: int = 0,
+    made: float = -4000,
 ) -> Ended:
-    """Return somebody who ended so many seconds from now."""
-    return Ended(name, f"uid-of-{name}", group, code, why, NOW + at, worked > 0, worked)
+    """Return somebody who ended, and whose pod was made, so many seconds from now."""
+    return Ended(name, f"uid-of-{name}", group, code, why, NOW + at, worked > 0, worked, made_at=NOW + made)
 
 
 def facts(found: dict[str, Any], *pods: dict[str, Any], **known: Any) -> Facts:

@@ -65,7 +65,7 @@ def test_workers_that_work_are_kept():
     known = facts(cluster(2), HEAD, pod("a"), pod("b", phase="Pending"), ray=up("a", began=-80), ended=FAILED)
     step = decide(known)
     assert (step.replicas, step.victims) == (1, ["b"])
-    assert "The 1 that joined go on." in stopped_of(taken(cluster(2), step)).message
+    assert "The one that joined goes on." in stopped_of(taken(cluster(2), step)).message
 
 
 # id, ended, Ray, annotations, failures
@@ -79,6 +79,9 @@ ROWS = [
     ("preempted-is-no-failure", (ended("x", -30, code="preempted"),), up(), {}, 0),
     ("before-a-restart", FAILED, up(), {"restarted_at": str(NOW - 15)}, 1),
     ("heads-are-not-workers", (ended("h", -3, group=HEAD_GROUP),), up(), {}, 0),
+    ("their-head-was-lost", (ended("h", -90, group=HEAD_GROUP), ended("x", -30), ended("y", -10, worked=55)), up(), {}, 0),
+    ("made-after-their-head-was-lost", (ended("h", -90, group=HEAD_GROUP), ended("x", -30, made=-80)), up(), {}, 1),
+    ("before-their-head-was-lost", (ended("x", -130), ended("h", -90, group=HEAD_GROUP)), up(), {}, 1),
     ("what-somebody-wrote", (), up(), {"ended_workers": '[{"pod":"x"}]'}, 0),
 ]  # fmt: skip
 

@@ -160,7 +160,7 @@ export function startForm(form, act, id) {
     h(
       'p',
       { class: 'rs-outcome', role: 'status' },
-      outcome(profile, form.values)
+      Object.keys(form.errors).length ? '' : outcome(profile, form.values)
     ),
     h(
       'div',
@@ -270,10 +270,15 @@ function outcome(profile, values) {
     gpus: Number(values.gpus || 0)
   };
   const number = Number(values.workers);
+  const { workers, cpus, memory_mib: mib, gpus } = profile.bounds;
+  // What cannot be had is not promised; a number that is none is within no bounds.
+  const isWithin = (bounds, value) =>
+    !bounds || (value >= bounds.min && value <= bounds.max);
   if (
-    [number, asked.cpus, asked.memory_mib, asked.gpus].some(one =>
-      Number.isNaN(one)
-    )
+    !isWithin(workers, number) ||
+    !isWithin(cpus, asked.cpus) ||
+    !isWithin(mib, asked.memory_mib) ||
+    !isWithin(gpus, asked.gpus)
   ) {
     return '';
   }
