@@ -26,7 +26,8 @@ class Ended:
     """The head or a worker that ended although nobody sent it away.
 
     ``group`` is the worker group, or ``head``; ``code`` one of `EndCode`'s; ``at`` in seconds since the epoch;
-    ``joined`` tells that it was a node of Ray, for ``worked_seconds``; ``made_at`` is when its pod was made (0: not known).
+    ``joined`` tells that it was a node of Ray, for ``worked_seconds``; ``made_at`` is when its pod was made
+    (0: not known).
     """
 
     pod: str
