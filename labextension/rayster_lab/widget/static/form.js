@@ -160,7 +160,9 @@ export function startForm(form, act, id) {
     h(
       'p',
       { class: 'rs-outcome', role: 'status' },
-      Object.keys(form.errors).length ? '' : outcome(profile, form.values)
+      Object.values(form.errors).some(Boolean)
+        ? ''
+        : outcome(profile, form.values)
     ),
     h(
       'div',
