@@ -11,8 +11,8 @@ class Batch:
 
     ``x`` f32[N, F], ``y`` f32[N]; row i of the adjacency has the columns ``src[rowptr[i]:rowptr[i+1]]`` (i32 or i64,
     counted within the batch); ``inverse_degree`` f32[N] is 0 where a hit has no neighbour. Each edge is there in both
-    directions, so the transposed adjacency has the same rows. ``node_ptr`` i64[B+1]; ``event`` i64[B]: the events' numbers
-    in the dataset. ``mask`` f32[N] is 0 for hits that only pad a batch to a fixed size, or None: no such hits.
+    directions, so the transposed adjacency has the same rows. ``node_ptr`` i64[B+1]; ``event`` i64[B]: which
+    events of the dataset. ``mask`` f32[N] is 0 for hits that only pad a batch to a fixed size, or None: no such hits.
     """
 
     x: torch.Tensor
