@@ -45,15 +45,22 @@ def rows(panel: Locator, state: str) -> Locator:
     return panel.locator(f".rs-rows[aria-label^='Nodes'] .rs-row[data-state={state}]", has_text="Worker")
 
 
-def test_cluster_is_started_attached_scaled_and_mended_in_the_panel(ada):
+@pytest.mark.parametrize(
+    ("server", "workers"),
+    [
+        pytest.param("Padova SLURM", "Padova SLURM", id="at the site"),
+        pytest.param("Cloud", "Padova from the cloud", id="from the cloud"),
+    ],
+)
+def test_cluster_is_started_attached_scaled_and_mended_in_the_panel(ada, server, workers):
     testbed = ada.testbed
-    ada.choose("Padova SLURM")
+    ada.choose(server)
     ada.start()
     ada.wait_for_lab()
     ada.run_cell(PANEL)
     panel = ada.page.locator(".rs-ray").first
     form = panel.get_by_role("form", name="New Ray cluster")
-    form.get_by_label("Where the workers run").select_option(label="Padova SLURM", timeout=SOON_MS)
+    form.get_by_label("Where the workers run").select_option(label=workers, timeout=SOON_MS)
     form.get_by_label("Workers", exact=True).fill("2")
     form.get_by_label("Cores of each").fill("1")
     form.get_by_label("Memory of each, in GiB").fill("1")
