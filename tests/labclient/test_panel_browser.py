@@ -303,6 +303,28 @@ def test_a_failed_cluster_says_why_and_one_click_restarts_it(lab, service, shot)
     until(lambda: service.asked("POST", f"clusters/{ID}/restart") == [{}], lab)
 
 
+def test_clusters_that_stop_are_stopped_or_have_gpus_say_so(lab, service, shot):
+    rows = [row(f"ray-going00000-w-worker-{one}", "stopping", job_id=f"42{one}") for one in (11, 12)]
+    service.profiles = [profile(name="leonardo-gpu", title="Leonardo GPU", site="leonardo")]
+    service.tell(
+        busy_cluster(),
+        cluster("ray-going00000", name="going", title="going", state="stopping", joined=0, workers=rows, resources=None,
+                message="It is being stopped; its jobs are taken out of the queue."),
+        cluster("ray-resting000", name="resting", title="resting", state="suspended", joined=0, workers=[], resources=None,
+                message="Stopped because nobody used it for 1 h."),
+    )  # fmt: skip
+    panel = panel_of(lab)
+    going = panel.locator(".rs-cluster", has_text="being stopped")
+    expect(going.get_by_role("button", name="Attach")).to_have_count(0, timeout=SOON_MS)
+    expect(panel.locator(".rs-cluster", has_text="nobody used it")).to_contain_text("Stopped")
+    for title in ("tracking scan", "going"):
+        panel.get_by_role("button", name=title, exact=True).click()
+    expect(panel.locator(".rs-cluster", has_text="tracking scan")).to_contain_text("1 GPU")
+    assert lab.evaluate(CONTRAST_OF_PANEL) == []
+    assert panel.evaluate("one => one.scrollWidth <= one.clientWidth")
+    shot(lab, "stopping")
+
+
 def test_what_keeps_the_notebook_from_attaching_is_said_in_the_panel(lab, service, shot):
     service.tell(busy_cluster())
     refusal = {"status": 409, "code": "not-ready", "message": "Its head is not up yet. The head was lost."}
