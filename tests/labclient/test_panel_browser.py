@@ -318,7 +318,9 @@ def test_clusters_that_stop_are_stopped_or_have_gpus_say_so(lab, service, shot):
     expect(going.get_by_role("button", name="Attach")).to_have_count(0, timeout=SOON_MS)
     expect(panel.locator(".rs-cluster", has_text="nobody used it")).to_contain_text("Stopped")
     for title in ("tracking scan", "going"):
-        panel.get_by_role("button", name=title, exact=True).click()
+        button = panel.get_by_role("button", name=title, exact=True)
+        if button.get_attribute("aria-expanded") == "false":
+            button.click()
     expect(panel.locator(".rs-cluster", has_text="tracking scan")).to_contain_text("1 GPU")
     assert lab.evaluate(CONTRAST_OF_PANEL) == []
     assert panel.evaluate("one => one.scrollWidth <= one.clientWidth")
