@@ -4,7 +4,8 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 # Most tests wait more than they compute; a file's tests stay together, because they share what they start (in tests/e2e
 # each worker has a testbed of its own). In the order of tests/conftest.py: the longest files first.
-PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
+PARALLEL ?= -n 4 --dist loadfile --no-loadscope-reorder
+E2E_PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
 BIN := .venv/bin
 HUB5_BIN := .venv-hub5/bin
 # With the Node.js that `make setup` brought, where the machine has none.
@@ -36,7 +37,7 @@ test: test-main test-hub5  ## All tests
 test-main: setup
 	$(NPM) test
 	$(BIN)/pytest $(PARALLEL) --ignore tests/e2e $(PYTEST_ARGS)
-	$(BIN)/pytest $(PARALLEL) tests/e2e $(PYTEST_ARGS)
+	$(BIN)/pytest $(E2E_PARALLEL) tests/e2e $(PYTEST_ARGS)
 
 test-hub5: setup-hub5  ## The hub side's tests, without a browser, on jupyterhub 5.5 and kubespawner 7.0
 	$(HUB5_BIN)/pytest $(PARALLEL) -m "not browser" $(PYTEST_ARGS) $(HUB5_TESTS)
