@@ -30,8 +30,8 @@ class Tracks:
     """One line per event, E of them, for N hits.
 
     ``found`` bool[E]: at least ``min_hits`` in each view; the rest is NaN or 0 elsewhere. ``sector`` i64[E].
-    ``direction`` f64[E, 3] unit vector toward the calorimeter and ``point_cm`` f64[E, 3] on the innermost plane of the sector, both
-    in the detector's frame. Per view, [E, 2]: ``slope``, its standard error ``slope_error``, ``chi_square``, ``hits``.
+    ``direction`` f64[E, 3] unit vector toward the calorimeter and ``point_cm`` f64[E, 3] on the innermost plane of
+    the sector, both in the detector's frame. Per view, [E, 2]: ``slope``, its standard error ``slope_error``, ``chi_square``, ``hits``.
     ``used`` bool[N]: the hits on the track.
     """
 
@@ -73,7 +73,7 @@ def fit_tracks(
     group = event[chosen] * VIEWS + view[plane[chosen]]
     order = chosen[np.argsort(group, kind="stable")]
     pointer = np.concatenate(([0], np.cumsum(np.bincount(group, minlength=len(events) * VIEWS))))
-    lines = np.empty((len(events) * VIEWS, 5))
+    fitted = np.empty((len(events) * VIEWS, 5))
     used = np.zeros(len(order), dtype=np.bool_)
     fit_views(
         pointer,
@@ -85,10 +85,10 @@ def fit_tracks(
         settings.outlier_sigma * settings.resolution_cm,
         settings.seeded,
         settings.resolution_cm,
-        lines,
+        fitted,
         used,
     )
-    lines = lines.reshape(len(events), VIEWS, 5)
+    lines = fitted.reshape(len(events), VIEWS, 5)
     found = np.all((lines[:, :, 4] >= settings.min_hits) & np.isfinite(lines[:, :, 1]), axis=1)
     lines[~found] = np.nan
     on_track = np.zeros(len(weights), dtype=np.bool_)

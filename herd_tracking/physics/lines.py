@@ -11,7 +11,7 @@ INTERCEPT, SLOPE, SLOPE_ERROR, CHI_SQUARE, HITS = range(5)
 
 
 @numba.njit(cache=True, nogil=True)
-def best_pair(depth, coordinate, superlayer, weight, window):  # type: ignore[no-untyped-def]
+def best_pair(depth, coordinate, superlayer, weight, window):
     """Return intercept (cm), slope and vote of the line through two hits that has the most weight near it.
 
     All f64[n]; a superlayer counts once, by the hit that is nearest and heaviest, tapered to 0 at ``window`` cm.
@@ -40,7 +40,7 @@ def best_pair(depth, coordinate, superlayer, weight, window):  # type: ignore[no
 
 
 @numba.njit(cache=True, nogil=True)
-def keep_nearest(depth, coordinate, superlayer, weight, intercept, slope, window, keep):  # type: ignore[no-untyped-def]
+def keep_nearest(depth, coordinate, superlayer, weight, intercept, slope, window, keep):
     """Set ``keep`` bool[n]: in each superlayer the hit within ``window`` cm with the largest tapered weight."""
     best = np.full(SUPERLAYERS, -1)
     share = np.zeros(SUPERLAYERS)
@@ -56,7 +56,7 @@ def keep_nearest(depth, coordinate, superlayer, weight, intercept, slope, window
 
 
 @numba.njit(cache=True, nogil=True)
-def least_squares(depth, coordinate, weight, keep):  # type: ignore[no-untyped-def]
+def least_squares(depth, coordinate, weight, keep):
     """Return intercept, slope, the variance factor of the slope, mean depth, hits; slope NaN: no line in them.
 
     The line minimises the sum of weight x residual^2; times the squared resolution of a hit, the factor is the
@@ -87,7 +87,7 @@ def least_squares(depth, coordinate, weight, keep):  # type: ignore[no-untyped-d
 
 
 @numba.njit(cache=True, nogil=True)
-def drop_outliers(depth, coordinate, intercept, slope, cut, keep):  # type: ignore[no-untyped-def]
+def drop_outliers(depth, coordinate, intercept, slope, cut, keep):
     """Clear ``keep`` bool[n] where a hit is more than ``cut`` cm from the line; return how many were cleared."""
     dropped = 0
     for k in range(len(depth)):
@@ -100,7 +100,7 @@ def drop_outliers(depth, coordinate, intercept, slope, cut, keep):  # type: igno
 @numba.njit(cache=True, nogil=True)
 def fit_views(
     pointer, depth, coordinate, superlayer, weight, window, outlier_cm, seeded, resolution, lines, used
-):  # type: ignore[no-untyped-def]
+):
     """Fit V views, whose hits stand between ``pointer`` i64[V+1]; fills ``lines`` f64[V, 5] and ``used`` bool[n].
 
     A row of ``lines`` has the columns `INTERCEPT` (cm), `SLOPE`, `SLOPE_ERROR`, `CHI_SQUARE`, `HITS` (on the line).
