@@ -10,6 +10,7 @@ from herd_tracking.events import HIT_CLASSES, Events, TrackingError
 from herd_tracking.physics.baselines import ALL_HITS
 from herd_tracking.physics.examples import Example, choose_examples
 from herd_tracking.physics.fit import HIT_RESOLUTION_CM, FitSettings, Tracks, check_weights, fit_tracks
+from herd_tracking.physics.frames import fit_geometry, pitch_cm
 from herd_tracking.physics.hits import (
     WORKING_POINT,
     HitCurves,
@@ -90,7 +91,7 @@ def evaluate(
     if len(events) == 0:
         raise TrackingError("evaluate: no events; take a split or limit that leaves at least one.")
     check_labels(events)
-    geometry = _fit_geometry() if geometry is None else geometry
+    geometry = fit_geometry() if geometry is None else geometry
     true = truth(events, geometry)
     by_event = of_events(events, true)
     by_hit = of_hits(events, by_event)
@@ -102,17 +103,13 @@ def evaluate(
             events, weights, threshold, settings, geometry, true, by_event, by_hit
         )
     return Evaluation(
-        about=_about(events, true, threshold, resolution_cm) | dict(about or {}),
+        about=_about(events, true, threshold, resolution_cm)
+        | {"pitch_cm": pitch_cm(geometry)}
+        | dict(about or {}),
         edges={name: binning.edges for name, binning in (by_hit | by_event).items()},
         methods=methods,
         examples=choose_examples(events, scores, fitted, true, examples),
     )
-
-
-def _fit_geometry() -> Any:
-    from herd_tracking.geometry import FIT
-
-    return FIT
 
 
 def _checked(events: Events, name: str, given: np.ndarray) -> np.ndarray:

@@ -31,8 +31,8 @@ class Tracks:
 
     ``found`` bool[E]: at least ``min_hits`` in each view; the rest is NaN or 0 elsewhere. ``sector`` i64[E].
     ``direction`` f64[E, 3] unit vector toward the calorimeter and ``point_cm`` f64[E, 3] on the innermost plane of
-    the sector, both in the detector's frame. Per view, [E, 2]: ``slope``, its standard error ``slope_error``, ``chi_square``, ``hits``.
-    ``used`` bool[N]: the hits on the track.
+    the sector, both in the detector's frame. Per view, [E, 2]: ``slope``, its standard error ``slope_error``,
+    ``chi_square``, ``hits``. ``used`` bool[N]: the hits on the track.
     """
 
     found: np.ndarray

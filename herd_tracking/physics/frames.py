@@ -53,3 +53,16 @@ def frames(geometry: Any) -> Frames:
         depth_cm=depth - reference[sector],
         offset_cm=np.sum(origin * measured, axis=1),
     )
+
+
+def pitch_cm(geometry: Any) -> float:
+    """Return the distance between superlayers of the top sector, in cm (the mean, where they are not all the same)."""
+    depth = frames(geometry).depth_cm[: SUPERLAYERS * VIEWS : VIEWS]
+    return float(np.mean(np.diff(depth)))
+
+
+def fit_geometry() -> Any:
+    """Return the geometry of the Fiber Tracker."""
+    from herd_tracking.geometry import FIT
+
+    return FIT

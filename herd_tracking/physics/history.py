@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from herd_tracking.physics.panels import legend, plain
-from herd_tracking.physics.report import Panel
+from herd_tracking.physics.layout import Panel
+from herd_tracking.physics.marks import legend, plain
 from herd_tracking.physics.theme import LIGHT
 
 

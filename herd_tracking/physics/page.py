@@ -1,5 +1,7 @@
 """The report as one HTML file: figures within it, colours by the reader's theme, readable on a narrow screen."""
 
+# ruff: noqa: RUF001 - a dash where there is no number
+
 import platform
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -7,7 +9,7 @@ from typing import Any
 
 from herd_tracking.events import HIT_CLASSES
 from herd_tracking.physics.evaluation import Evaluation
-from herd_tracking.physics.report import Section, panel_svg
+from herd_tracking.physics.layout import Section, panel_svg
 from herd_tracking.physics.theme import DARK, LIGHT, css_variables, styles
 from herd_tracking.physics.wording import METRICS, number, particles
 

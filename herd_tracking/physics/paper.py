@@ -6,8 +6,8 @@ import textwrap
 from typing import Any
 
 from herd_tracking.physics.evaluation import Evaluation
+from herd_tracking.physics.layout import Section
 from herd_tracking.physics.page import facts, made, table_rows
-from herd_tracking.physics.report import Section
 from herd_tracking.physics.theme import LIGHT, figures, styles
 
 A4_INCHES = (8.27, 11.69)

@@ -1,35 +1,14 @@
 """The physics report: a page that stands alone, and the same as a PDF, from one call."""
 
-import io
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from herd_tracking.events import TrackingError
 from herd_tracking.physics.evaluation import Evaluation
-from herd_tracking.physics.theme import figures, themed
-
-PANEL_INCHES = (4.5, 3.5)
-EXAMPLE_INCHES = (4.5, 5.1)
-
-
-@dataclass(frozen=True)
-class Panel:
-    """``draw(axes, evaluation)``; ``note``: what to look at."""
-
-    title: str
-    draw: Callable[[Any, Evaluation], None]
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Section:
-    """Panels that belong together under one heading."""
-
-    title: str
-    text: str
-    panels: tuple[Panel, ...]
+from herd_tracking.physics.page import render_page
+from herd_tracking.physics.paper import write_paper
+from herd_tracking.physics.sections import sections
 
 
 def write_report(
@@ -45,9 +24,6 @@ def write_report(
     ``history``: what `herd_tracking.train` returned as such, one mapping per epoch. The page needs nothing beside it:
     no other file, no network. Raises TrackingError where the directory cannot be written.
     """
-    from herd_tracking.physics.page import render_page
-    from herd_tracking.physics.paper import write_paper
-    from herd_tracking.physics.sections import sections
 
     directory = Path(directory)
     parts = sections(evaluation, list(history or []), geometry)
@@ -61,18 +37,6 @@ def write_report(
             f"{directory}: the report cannot be written ({error}). Free space or choose another."
         ) from error
     return page, paper
-
-
-def panel_svg(panel: Panel, evaluation: Evaluation) -> str:
-    """Return ``panel`` as SVG to stand in a page, in the page's colours."""
-    from matplotlib.figure import Figure
-
-    with figures():
-        figure = Figure(figsize=PANEL_INCHES, layout="constrained")
-        panel.draw(figure.add_subplot(), evaluation)
-        written = io.StringIO()
-        figure.savefig(written, format="svg")
-    return themed(written.getvalue())
 
 
 def _replace(path: Path, content: bytes) -> None:

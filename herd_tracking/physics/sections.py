@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from herd_tracking.physics import panels
+import numpy as np
+
+from herd_tracking.physics import panels, pointing_panels
 from herd_tracking.physics.evaluation import Evaluation
+from herd_tracking.physics.frames import fit_geometry
 from herd_tracking.physics.history import epochs, history_panels
-from herd_tracking.physics.report import Panel, Section
+from herd_tracking.physics.layout import Panel, Section
+from herd_tracking.physics.picture import draw_view, heading
+from herd_tracking.physics.scene import Projection, Scene, projections, scene
 from herd_tracking.physics.variables import OF_HITS, OF_TRACKS
 
 _BY = {
@@ -49,6 +54,8 @@ def sections(evaluation: Evaluation, history: list[Mapping[str, Any]], geometry:
         ),
         _pointing(),
     ]
+    if evaluation.examples:
+        found.append(_examples(evaluation, fit_geometry() if geometry is None else geometry))
     if epochs(history):
         found.append(
             Section("Training", "As it was recorded at the end of each epoch.", history_panels(history))
@@ -96,26 +103,48 @@ def _track_efficiency() -> Section:
     shown.append(Panel("Perfect, by multiplicity", panels.against("track_perfect", "multiplicity")))
     return Section(
         "Track efficiency",
-        "Of events in which the primary hit at least 4 of 7 superlayers in each view of its sector: those with a track in "
-        "that sector, within 1° of the true direction, of which at least the given part of the hits is the primary's. "
-        "Perfect: no wrong hit, and one in each plane that the primary hit.",
+        "Of events in which the primary hit at least 4 of 7 superlayers in each view of its sector: those with a track "
+        "in that sector, within 1° of the true direction, of which at least the given part of the hits is the "
+        "primary's. Perfect: no wrong hit, and one in each plane that the primary hit.",
         tuple(shown),
     )
 
 
 def _pointing() -> Section:
-    shown = [Panel("Containment of the angular error", panels.angle_contained)]
+    shown = [Panel("Containment of the angular error", pointing_panels.angle_contained)]
     for percent in (68, 95):
         shown += [
-            Panel(f"{percent} % containment by {_BY[variable]}", panels.pointing(percent, variable))
+            Panel(f"{percent} % containment by {_BY[variable]}", pointing_panels.pointing(percent, variable))
             for variable in OF_TRACKS
         ]
-    note = "Perfect tracks only. Wider than the normal distribution: the hits are less precise than the fit takes them to be."
-    shown.append(Panel("Pulls of the slopes", panels.pulls, note))
+    note = "Perfect tracks only. Wider than normal: hits are less precise than the fit takes them to be."
+    shown.append(Panel("Pulls of the slopes", pointing_panels.pulls, note))
     return Section(
         "Pointing",
-        "Space angle between the fitted and the true direction, for all fitted tracks of reconstructable events, right or "
-        "wrong. The closed form is a straight line fitted to all seven superlayers at normal incidence; inclined tracks "
-        "do better (their error shrinks with the cosine), tracks with fewer hits worse.",
+        "Space angle between the fitted and the true direction, for all fitted tracks of reconstructable events, "
+        "right or wrong. The closed form is a straight line fitted to all seven superlayers at normal incidence; "
+        "inclined tracks do better (their error shrinks with the cosine), tracks with fewer hits worse.",
         tuple(shown),
     )
+
+
+def _examples(evaluation: Evaluation, geometry: Any) -> Section:
+    first = evaluation.examples[0]
+    cut = evaluation.methods[first.method].threshold
+    shown = []
+    for example in evaluation.examples:
+        kept = example.scores >= cut
+        seen = scene(example.events, np.where(kept, example.scores, 0.0), geometry, truth=True)
+        for view in projections(geometry, seen.sector):
+            title = f"Event {int(example.events.event_id[0])}, {view.name}: {example.why}"
+            shown.append(Panel(title, _view(seen, view, kept), heading(seen, True)))
+    return Section(
+        "Events",
+        f"A usual event and the worst, with the line that the hits kept by {first.method} give. Hits below the "
+        "threshold are pale. A view measures one coordinate of a hit; only planes that measure in it are drawn.",
+        tuple(shown),
+    )
+
+
+def _view(seen: Scene, view: Projection, kept: np.ndarray) -> panels.Draw:
+    return lambda axes, _evaluation: draw_view(axes, seen, view, kept, truth=True)

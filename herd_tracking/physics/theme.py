@@ -32,7 +32,7 @@ DARK: Mapping[str, str] = {
     "all": "#e5bb4e",
     "noise": "#949dab",
 }
-"""Okabe and Ito's hues (blue, vermillion, purple, green, orange), darker or lighter until they stand out on the paper."""
+"""Okabe and Ito's hues (blue, vermillion, purple, green, orange), darker or lighter to stand out on the paper."""
 
 CLASS_COLOURS: Mapping[str, str] = {
     "primary": "first",
@@ -71,7 +71,7 @@ def figures(size: float = 9.0) -> Iterator[Any]:
     """Set matplotlib's defaults for the figures of this package, of ``size`` points, while the block runs."""
     import matplotlib as mpl
 
-    settings = {
+    settings: dict[Any, Any] = {
         "font.size": size,
         "axes.titlesize": size + 0.5,
         "axes.titlelocation": "left",

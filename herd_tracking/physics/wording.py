@@ -1,5 +1,7 @@
 """What each metric is called, its unit, and how a number is written with its interval."""
 
+# ruff: noqa: RUF001, RUF002 - with a minus sign and dashes, as they are printed
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -66,7 +68,7 @@ METRICS: Mapping[str, Metric] = {
 
 
 def number(estimate: Estimate, metric: Metric) -> tuple[str, str]:
-    """Return the value and its interval as they are printed, to the second digit of the interval.
+    """Return the value and its interval as they are printed, to the interval's first digit or two.
 
     ``("98.00", "±0.03")``, ``("0.0194", "+0.0002 −0.0001")``, or ``("–", "")`` where there was nothing to measure.
     """
@@ -76,10 +78,15 @@ def number(estimate: Estimate, metric: Metric) -> tuple[str, str]:
     up, down = (estimate.high - estimate.value) * metric.scale, (estimate.value - estimate.low) * metric.scale
     if not (np.isfinite(up) and np.isfinite(down)) or max(up, down) <= 0:
         return f"{value:.4g}", ""
-    digits = int(np.clip(1 - np.floor(np.log10(max(up, down))), 0, 6))
+    wider = max(up, down)
+    power = int(np.floor(np.log10(wider)))
+    # The second digit of an interval tells something only where the first is 1.
+    digits = int(np.clip((1 if wider < 2 * 10.0**power else 0) - power, 0, 5))
     above, below = f"{up:.{digits}f}", f"{down:.{digits}f}"
-    interval = f"±{above}" if above == below else f"+{above} −{below}"
-    return f"{value:.{digits}f}", interval
+    if above == below:
+        return f"{value:.{digits}f}", f"±{above}"
+    sides = (f"{sign}{side}" for sign, side in (("+", above), ("−", below)) if float(side) > 0)
+    return f"{value:.{digits}f}", " ".join(sides)
 
 
 def named(estimate: Estimate, metric: Metric) -> str:

@@ -40,8 +40,10 @@ def toy_geometry():
         u=ALONG[sector, view],
         v=ALONG[sector, 1 - view],
         normal=INWARD[sector],
+        half_u_cm=np.full(70, 50.0),
+        half_v_cm=np.full(70, 50.0),
     )
-    return SimpleNamespace(planes=planes)
+    return SimpleNamespace(planes=planes, calorimeter_cm=np.array([[-36.0, -36.0, -73.2], [36.0, 36.0, 0.0]]))
 
 
 @dataclass(frozen=True)
