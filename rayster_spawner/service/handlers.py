@@ -9,7 +9,7 @@ from typing import Any
 
 from tornado import web
 
-from . import cluster_logs, cluster_streams, clusters, dashboard
+from . import cluster_logs, cluster_streams, clusters, dashboard, job_log
 from .base import Handler, Parts
 from .dashboard_access import LoginCallback, cookie_secret
 from .openapi import openapi
@@ -185,7 +185,13 @@ def make_app(parts: Parts) -> web.Application:
         ("readyz", Readiness),
     ]
     # The streams first: `events` is no cluster's id.
-    routes += [*cluster_streams.ROUTES, *cluster_logs.ROUTES, *dashboard.ROUTES, *clusters.ROUTES]
+    routes += [
+        *cluster_streams.ROUTES,
+        *cluster_logs.ROUTES,
+        *job_log.ROUTES,
+        *dashboard.ROUTES,
+        *clusters.ROUTES,
+    ]
     rules: list[Any] = [(base + path, handler, {"parts": parts}) for path, handler in routes]
     if base != "/":  # probes come without the proxy's prefix
         rules += [("/healthz", Health, {"parts": parts}), ("/readyz", Readiness, {"parts": parts})]

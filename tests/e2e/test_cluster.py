@@ -162,7 +162,7 @@ def test_lost_head_is_told_and_after_it_workers_join_and_the_same_kernel_attache
     # Its workers end with it, which is no failure of theirs: none is given up.
     wait_for(
         lambda: (
-            (view := mine.view(cluster))["head"]["state"] == "joined"
+            ((view := mine.view(cluster))["head"] or {}).get("state") == "joined"
             and states(view) == ["joined"] * 3
             and not set(view_pods(view)) & lost
         ),
