@@ -38,15 +38,14 @@ def choose_examples(
     by_angle = shown[np.argsort(matches.angle_deg[shown], kind="stable")]
     usual = by_angle[len(by_angle) // 2]
     worst = [one for one in by_angle[::-1][: count - 1] if one != usual]
-    reasons = ["usual: half of all tracks point better"] + [
-        f"number {n} by error" for n in range(1, len(worst) + 1)
-    ]
+    reasons = ["Usual: half of all tracks point better", "Largest error"]
+    reasons += [f"Error number {place} by size" for place in range(2, len(worst) + 1)]
     return [
         Example(
             events=events.take(int(index), int(index) + 1),
             scores=np.asarray(scores[name][events.node_ptr[index] : events.node_ptr[index + 1]]),
             method=name,
-            why=f"{why}; {matches.angle_deg[index]:.3g}° off",
+            why=why,
         )
-        for index, why in zip([usual, *worst], reasons, strict=True)
+        for index, why in zip([usual, *worst], reasons, strict=False)
     ]

@@ -8,7 +8,7 @@ from typing import Any
 from herd_tracking.physics.evaluation import Evaluation
 from herd_tracking.physics.theme import figures, themed
 
-PANEL_INCHES = (4.5, 3.5)
+PANEL_INCHES = (4.2, 3.3)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ def pointing(percent: int, variable: str) -> Draw:
                 expected, color=LIGHT["muted"], lw=1, ls=(0, (1, 2)), label="closed form, normal incidence"
             )
         against(metric, variable, only=shown)(axes, evaluation)
-        axes.set_ylim(bottom=0)
+        top = axes.get_ylim()[1]
+        axes.set_ylim(0, top * (1.2 if above else 1.05))
         if above:
             note = "off scale: " + ", ".join(f"{name} ({angle:.3g}°)" for name, angle in above.items())
             axes.annotate(

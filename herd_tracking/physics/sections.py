@@ -136,8 +136,8 @@ def _examples(evaluation: Evaluation, geometry: Any) -> Section:
         kept = example.scores >= cut
         seen = scene(example.events, np.where(kept, example.scores, 0.0), geometry, truth=True)
         for view in projections(geometry, seen.sector):
-            title = f"Event {int(example.events.event_id[0])}, {view.name}: {example.why}"
-            shown.append(Panel(title, _view(seen, view, kept), heading(seen, True)))
+            title = f"Event {int(example.events.event_id[0])}, {view.name} view"
+            shown.append(Panel(title, _view(seen, view, kept), f"{example.why}. {heading(seen, True)}."))
     return Section(
         "Events",
         f"A usual event and the worst, with the line that the hits kept by {first.method} give. Hits below the "
