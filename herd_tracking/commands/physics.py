@@ -18,6 +18,8 @@ Checkpoint = Annotated[
     ),
 ]
 
+OutputDirectory = Annotated[Path, typer.Option("--output", "-o", help="Directory for numbers and report.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
@@ -34,9 +36,7 @@ def evaluate_command(
     threshold: Annotated[
         str, typer.Option(help="Score from which on a hit is kept, or such as '98% efficiency'.")
     ] = "98% efficiency",
-    output: Annotated[Path, typer.Option("--output", "-o", help="Directory for numbers and report.")] = Path(
-        "evaluation"
-    ),
+    output: OutputDirectory = Path("evaluation"),
     history: Annotated[
         Path | None, typer.Option(help="JSON of the training's epochs, for its curves.")
     ] = None,
@@ -150,11 +150,8 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     """Return the epochs in ``path``: a JSON list, or one JSON object in each line."""
     try:
         text = path.read_text(encoding="utf-8")
-        found = (
-            json.loads(text)
-            if text.lstrip().startswith("[")
-            else [json.loads(one) for one in text.splitlines() if one]
-        )
+        lines = [one for one in text.splitlines() if one]
+        found = json.loads(text) if text.lstrip().startswith("[") else [json.loads(one) for one in lines]
     except (OSError, ValueError) as error:
         raise TrackingError(
             f"{path}: no training history ({error}); allowed are JSON lists and JSON lines."
