@@ -87,14 +87,28 @@ def least_squares(depth, coordinate, weight, keep):
 
 
 @numba.njit(cache=True, nogil=True)
-def drop_outliers(depth, coordinate, intercept, slope, cut, keep):
-    """Clear ``keep`` bool[n] where a hit is more than ``cut`` cm from the line; return how many were cleared."""
+def keep_near(depth, coordinate, intercept, slope, cut, among, keep):
+    """Set ``keep`` bool[n] to the hits ``among`` bool[n] within ``cut`` cm of the line; return how many are not."""
     dropped = 0
     for k in range(len(depth)):
-        if keep[k] and abs(coordinate[k] - intercept - slope * depth[k]) > cut:
-            keep[k] = False
-            dropped += 1
+        keep[k] = among[k] and abs(coordinate[k] - intercept - slope * depth[k]) <= cut
+        dropped += among[k] and not keep[k]
     return dropped
+
+
+@numba.njit(cache=True, nogil=True)
+def without_worst(depth, coordinate, weight, keep):
+    """Return intercept and slope of the line through the hits ``keep`` bool[n] but the one that is furthest off it."""
+    intercept, slope, _, _, _ = least_squares(depth, coordinate, weight, keep)
+    worst, furthest = -1, -1.0
+    for k in range(len(depth)):
+        off = abs(coordinate[k] - intercept - slope * depth[k])
+        if keep[k] and off > furthest:
+            worst, furthest = k, off
+    rest = keep.copy()
+    rest[worst] = False
+    intercept, slope, _, _, _ = least_squares(depth, coordinate, weight, rest)
+    return intercept, slope
 
 
 @numba.njit(cache=True, nogil=True)
@@ -130,11 +144,15 @@ def fit_views(
                 total += w[k]
             cut = max(outlier_cm, 1.5 * math.sqrt(square / total))
         trial = keep.copy()
-        if drop_outliers(d, c, intercept, slope, cut, trial) > 0:
+        if keep_near(d, c, intercept, slope, cut, keep, trial) > 0:
+            if seeded:
+                # The worst hit has pulled the line toward itself, and so away from good ones: judge those without it.
+                intercept, slope = without_worst(d, c, w, keep)
+                keep_near(d, c, intercept, slope, cut, keep, trial)
             again = least_squares(d, c, w, trial)
             if not math.isnan(again[1]):
                 keep[:] = trial
-                intercept, slope, factor, _, hits = again
+        intercept, slope, factor, _, hits = least_squares(d, c, w, keep)
         chi_square = 0.0
         for k in range(last - first):
             if keep[k]:
