@@ -27,9 +27,9 @@ def toy_geometry():
     sector = np.repeat(np.arange(5), 14)
     superlayer = np.tile(np.repeat(np.arange(7), 2), 5)
     view = np.tile([0, 1], 35)
-    depth_cm = (superlayer - 6) * PITCH_CM
+    depth_cm = (6 - superlayer) * PITCH_CM
     away = np.where(sector == 0, 15.0, 45.0)
-    origin = np.array([[0.0, 0.0, 0.0]]) - (away - depth_cm)[:, None] * INWARD[sector]
+    origin = np.array([[0.0, 0.0, 0.0]]) - (away + depth_cm)[:, None] * INWARD[sector]
     origin = origin + np.where((sector > 0)[:, None], [0.0, 0.0, -36.6], 0.0)
     planes = SimpleNamespace(
         sector=sector,
@@ -39,7 +39,7 @@ def toy_geometry():
         origin_cm=origin,
         u=ALONG[sector, view],
         v=ALONG[sector, 1 - view],
-        normal=INWARD[sector],
+        normal=-INWARD[sector],
         half_u_cm=np.full(70, 50.0),
         half_v_cm=np.full(70, 50.0),
     )
@@ -69,12 +69,12 @@ class StraightLines:
         at_centre = draw.uniform(-20, 20, size=(events, 2))
         direction = INWARD[sector] + np.einsum("ev,evk->ek", slopes, ALONG[sector])
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-        inner = sector * 14 + 12
+        inner = sector * 14 + 13
         point = planes.origin_cm[inner] + np.einsum("ev,evk->ek", at_centre, ALONG[sector])
         plane = (sector[:, None] * 14 + np.arange(14)).ravel()
         event = np.repeat(np.arange(events), 14)
         view = planes.view[plane]
-        true = at_centre[event, view] + slopes[event, view] * (planes.superlayer[plane] - 6) * PITCH_CM
+        true = at_centre[event, view] + slopes[event, view] * -planes.depth_cm[plane]
         seen = draw.random(len(plane)) < efficiency
         signal = (event[seen], plane[seen], (true + draw.normal(0, resolution_cm, len(true)))[seen])
         count = draw.poisson(noise, events)

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from herd_tracking.events import TrackingError
+from herd_tracking.geometry import FIT
 from herd_tracking.physics.baselines import all_hits_scores, road_hough_scores, truth_scores
 from herd_tracking.physics.fit import FitSettings, best_sector, fit_tracks, true_direction, true_slopes
 from herd_tracking.physics.intervals import containment
@@ -44,8 +45,11 @@ def test_errors_of_the_slopes_are_those_that_the_fit_states(straight_lines, geom
     assert tracks.chi_square.mean() == pytest.approx(ndf.mean(), rel=0.03)
 
 
+@pytest.mark.parametrize("real", [False, True], ids=["toy", "detector"])
 @pytest.mark.parametrize("sector", range(5))
-def test_line_without_errors_is_found_exactly_in_each_sector(straight_lines, geometry, sector):
+def test_line_without_errors_is_found_exactly_in_each_sector(straight_lines, geometry, sector, real):
+    geometry = FIT if real else geometry
+    straight_lines = type(straight_lines)(geometry)
     events = straight_lines(50, resolution_cm=0, noise=0, sectors=(sector,))
     tracks = fit_tracks(events, truth_scores(events), geometry)
     assert tracks.found.all()
