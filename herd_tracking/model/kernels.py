@@ -57,33 +57,31 @@ def sage_forward(
 
 
 def sage_backward(
-    grad: Tensor, both: Tensor, neighbours: Neighbours, weight: Tensor, need_x: bool = True
+    grad: Tensor, both: Tensor, neighbours: Neighbours, transposed: Tensor | None
 ) -> tuple[Tensor | None, Tensor, Tensor]:
-    """Return the gradients to (x or None, weight, bias) from ``grad``, that to the output before its ReLU."""
+    """Return the gradients to (x, weight, bias) from ``grad``, that to the output before its ReLU.
+
+    ``transposed``: [W_l | W_r]ᵀ [2F, O], contiguous, or None if nobody asks for the gradient to x.
+    """
     grad_weight = transposed_product(grad, both)
     grad_bias = grad.sum(0)
-    if not need_x:
+    if transposed is None:
         return None, grad_weight, grad_bias
-    half = weight.shape[1] // 2
-    grad_mean = product(grad, weight[:, :half])
+    half = len(transposed) // 2
+    grad_mean = linear(grad, transposed[:half])
     grad_x = weighted_sum(grad_mean, neighbours.rowptr, neighbours.src, neighbours.weight_transposed)
-    return grad_x.add_(product(grad, weight[:, half:])), grad_weight, grad_bias
+    return grad_x.add_(linear(grad, transposed[half:])), grad_weight, grad_bias
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
-    """Return x weightᵀ + bias, and its ReLU if ``relu``."""
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:
+    """Return x weightᵀ + bias, and its ReLU if ``relu``.
+
+    ``weight`` must be contiguous: for a part of a wider matrix oneDNN falls back to a loop a hundred times slower.
+    """
     if uses_onednn(x):
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "relu" if relu else "none", [], "")
     out = torch.nn.functional.linear(x, weight, bias)
     return out.relu_() if relu else out
-
-
-def product(left: Tensor, right: Tensor) -> Tensor:
-    """Return ``left`` [N, K] times ``right`` [K, O]."""
-    if uses_onednn(left):
-        # oneDNN falls back to a loop a hundred times slower for a matrix that is part of a wider one.
-        return torch.ops.mkldnn._linear_pointwise(left, right.t().contiguous(), None, "none", [], "")
-    return left @ right
 
 
 def transposed_product(left: Tensor, right: Tensor) -> Tensor:

@@ -34,7 +34,8 @@ class _Sage(torch.autograd.Function):
         both, weight, rowptr, src, edge_weight, edge_weight_transposed, out = ctx.saved_tensors
         grad = torch.where(out > 0, grads[0], 0.0).to(out.dtype) if ctx.relu else grads[0].contiguous()
         neighbours = Neighbours(rowptr, src, edge_weight, edge_weight_transposed)
-        to_x, to_weight, to_bias = sage_backward(grad, both, neighbours, weight, ctx.needs_input_grad[0])
+        transposed = weight.t().contiguous() if ctx.needs_input_grad[0] else None
+        to_x, to_weight, to_bias = sage_backward(grad, both, neighbours, transposed)
         return to_x, to_weight, to_bias, None, None, None, None, None
 
 
