@@ -9,6 +9,8 @@ from herd_tracking.physics.evaluation import Evaluation
 from herd_tracking.physics.theme import figures, themed
 
 PANEL_INCHES = (4.2, 3.3)
+LEGEND_ROW = 0.052
+"""Height of one line of a legend, as a part of the panel's."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,17 @@ def panel_svg(panel: Panel, evaluation: Evaluation) -> str:
     from matplotlib.figure import Figure
 
     with figures():
-        figure = Figure(figsize=PANEL_INCHES, layout="constrained")
-        panel.draw(figure.add_subplot(), evaluation)
+        figure = Figure(figsize=PANEL_INCHES)
+        axes = figure.add_axes((0.155, 0.14, 0.805, 0.8))
+        panel.draw(axes, evaluation)
+        # Fixed, for matplotlib's own layout takes as long as all the drawing.
+        axes.set_position((0.155, 0.14, 0.805, 0.835 - legend_rows(axes) * LEGEND_ROW))
         written = io.StringIO()
         figure.savefig(written, format="svg")
     return themed(written.getvalue())
+
+
+def legend_rows(axes: Any) -> int:
+    """Return how many lines the legend above ``axes`` takes."""
+    legend = axes.get_legend()
+    return 0 if legend is None else -(-len(legend.get_texts()) // legend._ncols)

@@ -6,7 +6,7 @@ import textwrap
 from typing import Any
 
 from herd_tracking.physics.evaluation import Evaluation
-from herd_tracking.physics.layout import Section
+from herd_tracking.physics.layout import Section, legend_rows
 from herd_tracking.physics.page import facts, made, table_rows
 from herd_tracking.physics.theme import LIGHT, figures, styles
 
@@ -98,6 +98,4 @@ def _figures(section: Section, panels: Any, evaluation: Evaluation, begins: bool
 
 
 def _title_above_legend(axes: Any, title: str) -> None:
-    legend = axes.get_legend()
-    rows = -(-len(legend.get_texts()) // 2) if legend else 0
-    axes.set_title(title, pad=4 + 9.2 * rows)
+    axes.set_title(title, pad=4 + 9.2 * legend_rows(axes))

@@ -45,9 +45,7 @@ def pointing(percent: int, variable: str) -> Draw:
         pitch = evaluation.about.get("pitch_cm")
         if pitch:
             expected = closed_form_deg(evaluation.about["resolution_cm"], pitch, percent / 100)
-            axes.axhline(
-                expected, color=LIGHT["muted"], lw=1, ls=(0, (1, 2)), label="closed form, normal incidence"
-            )
+            axes.axhline(expected, color=LIGHT["muted"], lw=1, ls=(0, (1, 2)), label="closed form")
         against(metric, variable, only=shown)(axes, evaluation)
         top = axes.get_ylim()[1]
         axes.set_ylim(0, top * (1.2 if above else 1.05))
