@@ -1,0 +1,318 @@
+"""One event after the other, compiled: the primary, its knock-on electrons, the backsplash, the noise, the clusters.
+
+Positions in cm, energies in GeV. ``draw`` is a numpy Generator; compiled code and numpy take the same numbers from it.
+"""
+
+import math
+
+import numba
+import numpy as np
+
+PRIMARY, DELTA, BACKSPLASH, NOISE = 0, 1, 2, 3
+_PER_SECTOR, _SUPERLAYERS, _VIEWS, _SECTORS = 14, 7, 2, 5
+_ELECTRON, _PROTON = 11.0, 2212.0
+_MAT_CM = 0.135  # six layers of 250 µm fibres, close-packed: what a slanted track crosses sideways
+_TOO_MANY = -1
+_NEVER_ACCEPTED = -2
+_MAX_TRIES = 1_000_000
+
+
+@numba.njit(cache=True)
+def make_events(draw, rates, fit, first, pdgs, table, raw, ptr):  # type: ignore[no-untyped-def]
+    """Fill ``table`` f32[E, 15] and ``raw`` f32[room, 4] (plane, coordinate, ADC, size) with class in column 4.
+
+    Returns the number of hits; `_TOO_MANY` when there is no room, `_NEVER_ACCEPTED` when no line is accepted.
+    """
+    used = 0
+    scratch = np.empty((4096, 5), dtype=np.float32)
+    for event in range(len(pdgs)):
+        pdg = pdgs[event]
+        energy = math.exp(
+            math.log(rates.energy_min_gev)
+            + draw.random() * (math.log(rates.energy_max_gev) - math.log(rates.energy_min_gev))
+        )
+        entry, sector, point, direction = _primary(draw, rates, fit)
+        if sector < 0:
+            return _NEVER_ACCEPTED
+        made = _primary_hits(draw, rates, fit, point, direction, entry, scratch)
+        depth = draw.gamma(3.0, rates.shower_depth_cm / 3.0)
+        source = _at(point, direction, entry + depth)
+        made = _backsplash(draw, rates, fit, energy, pdg, source, direction, scratch, made)
+        made = _noise(draw, rates, fit, scratch, made)
+        if made < 0:
+            return _TOO_MANY
+        axis_point, axis_direction = _axis(draw, rates, pdg, source, direction)
+        before = _at(point, direction, entry - 60.0)
+        table[event, 0], table[event, 7], table[event, 8] = energy, sector, pdg
+        for axis in range(3):
+            table[event, 1 + axis] = direction[axis]
+            table[event, 4 + axis] = before[axis]
+            table[event, 9 + axis] = axis_direction[axis]
+            table[event, 12 + axis] = axis_point[axis]
+        used = _clusters(rates, scratch, made, raw, used)
+        if used < 0:
+            return _TOO_MANY
+        ptr[event + 1] = used
+    return used
+
+
+@numba.njit(cache=True)
+def _at(point, direction, path):  # type: ignore[no-untyped-def]
+    """Return the point of a line after ``path``."""
+    return (point[0] + path * direction[0], point[1] + path * direction[1], point[2] + path * direction[2])
+
+
+@numba.njit(cache=True)
+def _primary(draw, rates, fit):  # type: ignore[no-untyped-def]
+    """Draw an accepted line; return the path to the calorimeter, the sector crossed most (or -1), point, direction."""
+    low, high = fit.low, fit.high
+    for _ in range(_MAX_TRIES):
+        # Uniform on the upper hemisphere, then inward by the cosine law: an isotropic flux.
+        cosine = draw.random()
+        sine, phi = math.sqrt(1 - cosine * cosine), 2 * math.pi * draw.random()
+        out = (sine * math.cos(phi), sine * math.sin(phi), cosine)
+        centre_z = (low[2] + high[2]) / 2
+        point = _at((0.0, 0.0, centre_z), out, rates.sphere_radius_cm)
+        direction = _around(draw, (-out[0], -out[1], -out[2]), math.sqrt(draw.random()))
+        near, far = 0.0, 1e9
+        for axis in range(3):
+            if direction[axis] == 0.0:
+                continue
+            a, b = (low[axis] - point[axis]) / direction[axis], (high[axis] - point[axis]) / direction[axis]
+            near, far = max(near, min(a, b)), min(far, max(a, b))
+        if near >= far:
+            continue
+        best, most = -1, 0
+        for sector in range(_SECTORS):
+            count = 0
+            for superlayer in range(_SUPERLAYERS):
+                inside = True
+                for view in range(_VIEWS):
+                    plane = sector * _PER_SECTOR + superlayer * _VIEWS + view
+                    path, _u, is_inside = _cross(fit, plane, point, direction)
+                    inside = inside and is_inside and path < near
+                count += inside
+            if count > most:
+                best, most = sector, count
+        if most >= rates.min_superlayers:
+            return near, best, point, direction
+    return -1.0, -1, (0.0, 0.0, 0.0), (0.0, 0.0, -1.0)
+
+
+@numba.njit(cache=True)
+def _around(draw, axis, cosine):  # type: ignore[no-untyped-def]
+    """Return a unit vector at this cosine to ``axis``, at any azimuth."""
+    x, y, z = axis
+    sine, phi = math.sqrt(max(0.0, 1 - cosine * cosine)), 2 * math.pi * draw.random()
+    if abs(z) < 0.9:
+        ax, ay, az = -y, x, 0.0
+    else:
+        ax, ay, az = 0.0, -z, y
+    length = math.sqrt(ax * ax + ay * ay + az * az)
+    ax, ay, az = ax / length, ay / length, az / length
+    bx, by, bz = y * az - z * ay, z * ax - x * az, x * ay - y * ax
+    c, s = sine * math.cos(phi), sine * math.sin(phi)
+    return (cosine * x + c * ax + s * bx, cosine * y + c * ay + s * by, cosine * z + c * az + s * bz)
+
+
+@numba.njit(cache=True)
+def _cross(fit, plane, point, direction):  # type: ignore[no-untyped-def]
+    """Return path, coordinate and whether it is within the plane, where a line crosses it."""
+    normal = fit.normal_axis[plane]
+    along = direction[normal]
+    if abs(along) < 1e-6:
+        return -1.0, 0.0, False
+    path = (fit.place[plane, normal] - point[normal]) / along
+    if path <= 0:
+        return path, 0.0, False
+    first, second = fit.u_axis[plane], fit.v_axis[plane]
+    u = (point[first] + path * direction[first] - fit.place[plane, first]) * fit.u_sign[plane]
+    v = point[second] + path * direction[second] - fit.place[plane, second]
+    return path, u, abs(u) <= fit.half_u[plane] and abs(v) <= fit.half_v[plane]
+
+
+@numba.njit(cache=True)
+def _hit(draw, rates, fit, plane, u, direction, heavy, kind, scratch, made):  # type: ignore[no-untyped-def]
+    """Add the hit of a particle unless it falls into a gap or is not seen; return how many hits there are."""
+    if made < 0 or made >= len(scratch):
+        return _TOO_MANY
+    place = (u + fit.half_u[plane]) % fit.slot
+    if abs(place - fit.slot / 2) > fit.active / 2 or draw.random() > rates.efficiency:
+        return made
+    across = max(abs(direction[fit.normal_axis[plane]]), 0.05)
+    along = direction[fit.u_axis[plane]]
+    gauss = draw.standard_normal()
+    # Moyal's approximation of Landau's distribution.
+    signal = 1 + rates.landau_width * (-math.log(max(gauss * gauss, 1e-12)) - 1.27)
+    channels = 1 + abs(along) / across * _MAT_CM / fit.channel
+    size = math.floor(channels + draw.random()) + (draw.random() < rates.crosstalk)
+    measured = u + rates.resolution_cm * draw.standard_normal()
+    if abs(measured) > fit.half_u[plane]:
+        measured = u
+    scratch[made, 0] = plane
+    scratch[made, 1] = measured
+    scratch[made, 2] = rates.mip_adc * max(signal, 0.2) * heavy / across
+    scratch[made, 3] = size
+    scratch[made, 4] = kind
+    return made + 1
+
+
+@numba.njit(cache=True)
+def _primary_hits(draw, rates, fit, point, direction, entry, scratch):  # type: ignore[no-untyped-def]
+    """Add the hits of the primary until it enters the calorimeter, and of the electrons that it knocks on."""
+    made = 0
+    for plane in range(_SECTORS * _PER_SECTOR):
+        path, u, inside = _cross(fit, plane, point, direction)
+        if not inside or path >= entry:
+            continue
+        made = _hit(draw, rates, fit, plane, u, direction, 1.0, PRIMARY, scratch, made)
+        if draw.random() < rates.delta_per_plane:
+            cosine = math.cos(min(1.5, draw.exponential(rates.delta_angle_rad)))
+            knocked = _around(draw, direction, cosine)
+            start = _at(_at(point, direction, path), knocked, -0.01)
+            made = _through(
+                draw, rates, fit, plane // _PER_SECTOR, start, knocked, 5.0, False, DELTA, scratch, made
+            )
+    return made
+
+
+@numba.njit(cache=True)
+def _through(draw, rates, fit, sector, start, heading, momentum, late, kind, scratch, made):  # type: ignore[no-untyped-def]
+    """Let a soft particle go through a sector: it scatters, and stops after some superlayers.
+
+    ``late``: it is a photon, and nothing is seen before it converts.
+    """
+    at, toward = start, heading
+    along = toward[fit.normal_axis[sector * _PER_SECTOR]] * fit.normal_sign[sector * _PER_SECTOR]
+    left = draw.geometric(min(1.0, 1.0 / rates.backsplash_range_superlayers))
+    skip = draw.integers(0, _SUPERLAYERS) if late else 0
+    theta = 0.0136 / (momentum * 1e-3) * math.sqrt(rates.radiation_lengths_per_superlayer)
+    for step in range(_SUPERLAYERS):
+        # Outward from the calorimeter, or inward with the primary.
+        superlayer = _SUPERLAYERS - 1 - step if along > 0 else step
+        seen = False
+        for order in range(_VIEWS):
+            view = 1 - order if along > 0 else order
+            plane = sector * _PER_SECTOR + superlayer * _VIEWS + view
+            path, u, inside = _cross(fit, plane, at, toward)
+            if not inside:
+                continue
+            seen = True
+            at = _at(at, toward, path)
+            if skip <= 0:
+                heavy = 1.0 + 0.5 * draw.exponential(1.0)
+                made = _hit(draw, rates, fit, plane, u, toward, heavy, kind, scratch, made)
+        if not seen:
+            continue
+        if skip > 0:
+            skip -= 1
+            continue
+        left -= 1
+        if left <= 0:
+            return made
+        angle = theta * math.sqrt(2.0) * math.sqrt(-math.log(max(draw.random(), 1e-12)))
+        toward = _around(draw, toward, math.cos(min(angle, 1.5)))
+    return made
+
+
+@numba.njit(cache=True)
+def _backsplash(draw, rates, fit, energy, pdg, source, direction, scratch, made):  # type: ignore[no-untyped-def]
+    """Add what the shower throws back through the sectors."""
+    mean = rates.backsplash_at_100_gev * (energy / 100.0) ** rates.backsplash_exponent
+    if pdg == _PROTON:
+        mean *= rates.proton_backsplash
+    reverse = (-direction[0], -direction[1], -direction[2])
+    for _ in range(draw.poisson(mean)):
+        cosine = draw.random() ** (1.0 / (rates.backsplash_cosine_power + 1.0))
+        back = _around(draw, reverse, cosine)
+        late = draw.random() < rates.backsplash_photons
+        momentum = 1.0 + draw.exponential(rates.backsplash_momentum_mev)
+        for sector in range(_SECTORS):
+            plane = (
+                sector * _PER_SECTOR + _PER_SECTOR - 1
+            )  # a straight line that misses the innermost misses most
+            if (
+                back[fit.normal_axis[plane]] * fit.normal_sign[plane] > 0.05
+                and _cross(fit, plane, source, back)[2]
+            ):
+                made = _through(
+                    draw, rates, fit, sector, source, back, momentum, late, BACKSPLASH, scratch, made
+                )
+    return made
+
+
+@numba.njit(cache=True)
+def _noise(draw, rates, fit, scratch, made):  # type: ignore[no-untyped-def]
+    """Add clusters of SiPM noise anywhere."""
+    for _ in range(draw.poisson(rates.noise_per_1000_channels * fit.channels / 1000.0)):
+        if made < 0 or made >= len(scratch):
+            return _TOO_MANY
+        plane = np.searchsorted(fit.cumulated, draw.random() * fit.channels, side="right")
+        plane = min(plane, _SECTORS * _PER_SECTOR - 1)
+        slots = int(round(2 * fit.half_u[plane] / fit.slot))
+        slot = draw.integers(0, max(slots, 1))
+        u = (slot + 0.5) * fit.slot - fit.half_u[plane] + (draw.random() - 0.5) * fit.active
+        scratch[made, 0] = plane
+        scratch[made, 1] = u
+        scratch[made, 2] = rates.noise_adc * (0.7 + 0.5 * draw.exponential(1.0))
+        scratch[made, 3] = 1 + (draw.random() < rates.crosstalk)
+        scratch[made, 4] = NOISE
+        made += 1
+    return made
+
+
+@numba.njit(cache=True)
+def _axis(draw, rates, pdg, source, direction):  # type: ignore[no-untyped-def]
+    """Return what the calorimeter says of the shower: a point and a direction, smeared."""
+    worse = 2.0 if pdg == _PROTON else 1.0
+    if draw.random() < rates.axis_tail:
+        worse *= 5.0
+    sigma = math.radians(rates.axis_angle_deg) * worse
+    angle = sigma * math.sqrt(-2.0 * math.log(max(draw.random(), 1e-12)))
+    smeared = _around(draw, direction, math.cos(min(angle, 1.5)))
+    spread = rates.axis_point_cm * worse
+    point = (
+        source[0] + spread * draw.standard_normal(),
+        source[1] + spread * draw.standard_normal(),
+        source[2] + spread * draw.standard_normal(),
+    )
+    return point, smeared
+
+
+@numba.njit(cache=True)
+def _clusters(rates, scratch, made, raw, used):  # type: ignore[no-untyped-def]
+    """Sort an event's hits by plane and coordinate, so that their order tells nothing, and merge those that touch."""
+    order = np.empty(made, dtype=np.int64)
+    begin = np.zeros(_SECTORS * _PER_SECTOR + 1, dtype=np.int64)
+    for i in range(made):
+        begin[int(scratch[i, 0]) + 1] += 1
+    for plane in range(_SECTORS * _PER_SECTOR):
+        begin[plane + 1] += begin[plane]
+    place = begin.copy()
+    for i in range(made):
+        plane = int(scratch[i, 0])
+        j = place[plane]
+        while j > begin[plane] and scratch[order[j - 1], 1] > scratch[i, 1]:
+            order[j] = order[j - 1]
+            j -= 1
+        order[j] = i
+        place[plane] += 1
+    start = used
+    strongest = np.float32(0)
+    for number in range(made):
+        one = scratch[order[number]]
+        if used > start and raw[used - 1, 0] == one[0] and one[1] - raw[used - 1, 1] < rates.merge_cm:
+            last = raw[used - 1]
+            total = last[2] + one[2]
+            last[1] = (last[1] * last[2] + one[1] * one[2]) / total
+            last[2] = total
+            last[3] = max(last[3], one[3]) + 1
+            if one[2] > strongest:
+                last[4], strongest = one[4], one[2]
+            continue
+        if used >= len(raw):
+            return _TOO_MANY
+        raw[used] = one
+        strongest = one[2]
+        used += 1
+    return used
