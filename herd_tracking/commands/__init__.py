@@ -1,0 +1,1 @@
+"""The commands, a module for each part; nothing heavy is imported before one runs."""
