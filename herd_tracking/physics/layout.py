@@ -37,10 +37,10 @@ def panel_svg(panel: Panel, evaluation: Evaluation) -> str:
 
     with figures():
         figure = Figure(figsize=PANEL_INCHES)
-        axes = figure.add_axes((0.155, 0.14, 0.805, 0.8))
+        axes = figure.add_axes((0.165, 0.14, 0.795, 0.8))
         panel.draw(axes, evaluation)
         # Fixed, for matplotlib's own layout takes as long as all the drawing.
-        axes.set_position((0.155, 0.14, 0.805, 0.835 - legend_rows(axes) * LEGEND_ROW))
+        axes.set_position((0.165, 0.14, 0.795, 0.835 - legend_rows(axes) * LEGEND_ROW))
         written = io.StringIO()
         figure.savefig(written, format="svg")
     return themed(written.getvalue())

@@ -110,8 +110,10 @@ def value_axis(axes: Any, metric: str, logarithmic: bool) -> None:
     axes.set_ylabel(f"{known.label} ({known.unit})" if known.unit else known.label)
     if logarithmic:
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(plain)
-    elif known.unit == "%":
+    else:
+        axes.locator_params(axis="y", nbins=5)
+    axes.yaxis.set_major_formatter(plain)
+    if not logarithmic and known.unit == "%":
         low = axes.get_ylim()[0]
         axes.set_ylim(max(0.0, low), 100 + 0.04 * (100 - max(0.0, low)))
 

@@ -6,7 +6,7 @@ import textwrap
 from typing import Any
 
 from herd_tracking.physics.evaluation import Evaluation
-from herd_tracking.physics.layout import Section, legend_rows
+from herd_tracking.physics.layout import Panel, Section, legend_rows
 from herd_tracking.physics.page import facts, made, table_rows
 from herd_tracking.physics.theme import LIGHT, figures, styles
 
@@ -40,7 +40,7 @@ def _numbers(title: str, evaluation: Evaluation) -> Any:
         wrapped = textwrap.wrap(value, 88) or [""]
         page.text(0.27, line, "\n".join(wrapped), va="top", linespacing=1.35)
         line -= 0.0135 * len(wrapped) + 0.002
-    line -= 0.02
+    line -= 0.035
     names = list(evaluation.methods)
     looks = styles(names)
     places = [0.38 + 0.57 * (place + 1) / len(names) for place in range(len(names))]
@@ -92,10 +92,22 @@ def _figures(section: Section, panels: Any, evaluation: Evaluation, begins: bool
     for place, panel in enumerate(panels):
         axes = page.add_subplot(body[place // COLUMNS, place % COLUMNS])
         panel.draw(axes, evaluation)
-        _title_above_legend(axes, panel.title)
+        _title_above_legend(axes, panel)
     page.text(0.96, 0.025, str(number), ha="right", color=LIGHT["muted"], fontsize=6.5)
     return page
 
 
-def _title_above_legend(axes: Any, title: str) -> None:
-    axes.set_title(title, pad=4 + 9.2 * legend_rows(axes))
+def _title_above_legend(axes: Any, panel: Panel) -> None:
+    above = 5 + 9.2 * legend_rows(axes)
+    notes = textwrap.wrap(panel.note, 74)
+    axes.annotate(
+        "\n".join(notes),
+        (0, 1),
+        (0, above),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        va="bottom",
+        fontsize=5.5,
+        color=LIGHT["muted"],
+    )
+    axes.set_title(panel.title, pad=above + 1 + 7.5 * len(notes))

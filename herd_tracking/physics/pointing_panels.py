@@ -24,9 +24,9 @@ def angle_contained(axes: Any, evaluation: Evaluation) -> None:
         axes.axhline(level, color=LIGHT["muted"], lw=0.8, ls=(0, (1, 2)))
         axes.annotate(
             f"{level} %",
-            (0.995, level),
+            (0.01, level),
             xycoords=("axes fraction", "data"),
-            ha="right",
+            ha="left",
             va="bottom",
             fontsize="small",
         )

@@ -132,11 +132,11 @@ def _examples(evaluation: Evaluation, geometry: Any) -> Section:
     first = evaluation.examples[0]
     cut = evaluation.methods[first.method].threshold
     shown = []
-    for example in evaluation.examples:
+    for place, example in enumerate(evaluation.examples, start=1):
         kept = example.scores >= cut
         seen = scene(example.events, np.where(kept, example.scores, 0.0), geometry, truth=True)
         for view in projections(geometry, seen.sector):
-            title = f"Event {int(example.events.event_id[0])}, {view.name} view"
+            title = f"Example {place}, {view.name} view"
             shown.append(Panel(title, _view(seen, view, kept), f"{example.why}. {heading(seen, True)}."))
     return Section(
         "Events",
