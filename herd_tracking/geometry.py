@@ -1,8 +1,8 @@
 """The Fiber Tracker as numbers: five sectors of seven X-Y superlayers around the calorimeter, and their planes.
 
-Frame: +Z to the zenith, z = 0 at the upper face of the calorimeter. Sectors: 0 top, 1 +X, 2 -X, 3 +Y, 4 -Y. Superlayer 0
-is farthest from the calorimeter. View 0 ("x") measures along X (top) or horizontally (sides), view 1 ("y") along Y (top)
-or downwards (sides). Plane number = (sector * 7 + superlayer) * 2 + view.
+Frame: +Z to the zenith, z = 0 at the upper face of the calorimeter. Sectors: 0 top, 1 +X, 2 -X, 3 +Y, 4 -Y.
+Superlayer 0 is farthest from the calorimeter. View 0 ("x") measures along X (top) or horizontally (sides), view 1 ("y")
+along Y (top) or downwards (sides). Plane number = (sector * 7 + superlayer) * 2 + view.
 """
 
 import hashlib
@@ -115,8 +115,8 @@ class Geometry:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return where lines cross planes: ``u_cm``, ``v_cm`` and whether that is within the plane, each [..., K].
 
-        ``point_cm``, ``direction`` [..., 3] are lines, ``plane`` i64[K] planes. A line along a plane crosses it nowhere:
-        its coordinates are infinite or NaN, and it is not within.
+        ``point_cm``, ``direction`` [..., 3] are lines, ``plane`` i64[K] planes. A line along a plane crosses it
+        nowhere: its coordinates are infinite or NaN, and it is not within.
         """
         planes = self.planes
         origin, normal = planes.origin_cm[plane], planes.normal[plane]

@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from herd_tracking.events import COORDINATE_SCALE_CM, EVENT_COLUMNS, FEATURES, Events, TrackingError
+from herd_tracking.events import EVENT_COLUMNS, FEATURES, Events, TrackingError
 from herd_tracking.geometry import FIT, PLANES, Geometry
 from herd_tracking.graphs import build_edges
 from herd_tracking.simulation import kernel
@@ -17,7 +17,6 @@ CHUNK = 1024
 MAX_EVENTS = 1 << 40
 _ROOM_PER_EVENT = 160
 _MOST_PER_EVENT = 4096
-_DEPTH_SCALE_CM, _ADC_SCALE, _RESIDUAL_SCALE_CM, _RESIDUAL_BOUND = 15.0, 100.0, 10.0, 3.0
 
 
 class _Fit(NamedTuple):
@@ -25,14 +24,7 @@ class _Fit(NamedTuple):
 
     low: tuple[float, float, float]
     high: tuple[float, float, float]
-    place: np.ndarray
-    normal_axis: np.ndarray
-    normal_sign: np.ndarray
-    u_axis: np.ndarray
-    u_sign: np.ndarray
-    v_axis: np.ndarray
-    half_u: np.ndarray
-    half_v: np.ndarray
+    table: np.ndarray
     cumulated: np.ndarray
     channels: float
     slot: float
@@ -48,9 +40,9 @@ def simulate(
     geometry: Geometry = FIT,
     first_event: int = 0,
 ) -> Events:
-    """Return ``events`` events, from number ``first_event`` (a multiple of `CHUNK`) on, of the sequence that ``seed`` begins.
+    """Return ``events`` events of the sequence that ``seed`` begins, from ``first_event`` on (n * `CHUNK`).
 
-    With ``particles="both"`` electrons and protons take turns. ``event_id`` is unique for a seed and a kind of particles.
+    With ``particles="both"`` electrons and protons take turns. ``event_id`` is unique for a seed and its particles.
     Raises TrackingError for numbers that are not allowed, and for knobs that give more hits than any event may have.
     """
     _check(events, seed, particles, first_event)
@@ -122,18 +114,20 @@ def _chunk(
 def _compiled(geometry: Geometry) -> _Fit:
     planes = geometry.planes
     slots = np.round(2 * planes.half_u_cm / geometry.mat_slot_cm)
+    table = np.empty((PLANES, kernel.HALF_V + 1))
+    table[:, :3] = planes.origin_cm
+    for axis, sign, vectors in (
+        (kernel.NORMAL_AXIS, kernel.NORMAL_SIGN, planes.normal),
+        (kernel.U_AXIS, kernel.U_SIGN, planes.u),
+    ):
+        table[:, axis], table[:, sign] = np.argmax(np.abs(vectors), axis=1), vectors.sum(axis=1)
+    table[:, kernel.V_AXIS] = np.argmax(np.abs(planes.v), axis=1)
+    table[:, kernel.HALF_U], table[:, kernel.HALF_V] = planes.half_u_cm, planes.half_v_cm
     channels = np.cumsum(slots * round(geometry.mat_active_cm / geometry.channel_pitch_cm))
     return _Fit(
         low=tuple(geometry.calorimeter_cm[0].tolist()),
         high=tuple(geometry.calorimeter_cm[1].tolist()),
-        place=planes.origin_cm,
-        normal_axis=np.argmax(np.abs(planes.normal), axis=1),
-        normal_sign=planes.normal.sum(axis=1),
-        u_axis=np.argmax(np.abs(planes.u), axis=1),
-        u_sign=planes.u.sum(axis=1),
-        v_axis=np.argmax(np.abs(planes.v), axis=1),
-        half_u=planes.half_u_cm,
-        half_v=planes.half_v_cm,
+        table=table,
         cumulated=channels,
         channels=float(channels[-1]),
         slot=geometry.mat_slot_cm,
@@ -151,7 +145,7 @@ def _as_events(
     return Events(
         node_ptr=node_ptr,
         edge_ptr=edge_ptr,
-        x=features(raw, np.repeat(np.arange(len(table)), np.diff(node_ptr)), table, geometry),
+        x=features(raw, node_ptr, table, geometry),
         y=(hit_class == kernel.PRIMARY).astype(np.uint8),
         hit_class=hit_class,
         plane=plane,
@@ -163,26 +157,12 @@ def _as_events(
 
 
 def features(
-    hits: np.ndarray, event_of_hit: np.ndarray, table: np.ndarray, geometry: Geometry = FIT
+    hits: np.ndarray, node_ptr: np.ndarray, table: np.ndarray, geometry: Geometry = FIT
 ) -> np.ndarray:
     """Return `Events.x`, f32[N, 7], of ``hits`` f32[N, >=4]: plane, coordinate in cm, ADC counts, channels.
 
-    ``event_of_hit`` i64[N] numbers the rows of ``table`` (f32[E, 15], `EVENT_COLUMNS`), whose axis is used.
+    ``node_ptr`` i64[E+1] says where an event begins; of ``table`` (f32[E, 15], `EVENT_COLUMNS`) the axis is used.
     """
-    plane = hits[:, 0].astype(np.int64)
-    planes = geometry.planes
-    # The axis in each of an event's planes: [E, PLANES], then picked.
-    direction, point = table[:, 9:12].astype(np.float64), table[:, 12:15].astype(np.float64)
-    axis_u = geometry.cross(point, direction, np.arange(PLANES))[0]
-    residual = (hits[:, 1] - axis_u[event_of_hit, plane]) / _RESIDUAL_SCALE_CM
-    # An axis along a plane says nothing about it.
-    residual = np.nan_to_num(residual, nan=_RESIDUAL_BOUND, posinf=_RESIDUAL_BOUND, neginf=-_RESIDUAL_BOUND)
     x = np.empty((len(hits), len(FEATURES)), dtype=np.float32)
-    x[:, 0] = hits[:, 1] / COORDINATE_SCALE_CM
-    x[:, 1] = planes.depth_cm[plane] / _DEPTH_SCALE_CM
-    x[:, 2] = planes.view[plane]
-    x[:, 3] = planes.sector[plane] == 0
-    x[:, 4] = np.log1p(hits[:, 2] / _ADC_SCALE)
-    x[:, 5] = np.log(hits[:, 3])
-    x[:, 6] = np.clip(residual, -_RESIDUAL_BOUND, _RESIDUAL_BOUND)
+    kernel.fill_features(_compiled(geometry), hits, node_ptr, table, geometry.planes.depth_cm, x)
     return x

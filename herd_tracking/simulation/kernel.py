@@ -10,14 +10,23 @@ import numpy as np
 
 PRIMARY, DELTA, BACKSPLASH, NOISE = 0, 1, 2, 3
 _PER_SECTOR, _SUPERLAYERS, _VIEWS, _SECTORS = 14, 7, 2, 5
-_ELECTRON, _PROTON = 11.0, 2212.0
+_PROTON = 2212.0
+# Columns of the planes' table; 0 to 2 are the middle of the plane in cm.
+NORMAL_AXIS, NORMAL_SIGN, U_AXIS, U_SIGN, V_AXIS, HALF_U, HALF_V = 3, 4, 5, 6, 7, 8, 9
 _MAT_CM = 0.135  # six layers of 250 µm fibres, close-packed: what a slanted track crosses sideways
+_COORDINATE_SCALE_CM, _DEPTH_SCALE_CM, _ADC_SCALE, _RESIDUAL_SCALE_CM, RESIDUAL_BOUND = (
+    50.0,
+    15.0,
+    100.0,
+    10.0,
+    3.0,
+)
 _TOO_MANY = -1
 _NEVER_ACCEPTED = -2
 _MAX_TRIES = 1_000_000
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def make_events(draw, rates, fit, first, pdgs, table, raw, ptr):
     """Fill ``table`` f32[E, 15] and ``raw`` f32[room, 4] (plane, coordinate, ADC, size) with class in column 4.
 
@@ -56,21 +65,22 @@ def make_events(draw, rates, fit, first, pdgs, table, raw, ptr):
     return used
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _at(point, direction, path):
     """Return the point of a line after ``path``."""
     return (point[0] + path * direction[0], point[1] + path * direction[1], point[2] + path * direction[2])
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _primary(draw, rates, fit):
     """Draw an accepted line; return the path to the calorimeter, the sector crossed most (or -1), point, direction."""
     low, high = fit.low, fit.high
     for _ in range(_MAX_TRIES):
         # Uniform on the upper hemisphere, then inward by the cosine law: an isotropic flux.
         cosine = draw.random()
-        sine, phi = math.sqrt(1 - cosine * cosine), 2 * math.pi * draw.random()
-        out = (sine * math.cos(phi), sine * math.sin(phi), cosine)
+        along, across = _azimuth(draw)
+        sine = math.sqrt(1 - cosine * cosine)
+        out = (sine * along, sine * across, cosine)
         centre_z = (low[2] + high[2]) / 2
         point = _at((0.0, 0.0, centre_z), out, rates.sphere_radius_cm)
         direction = _around(draw, (-out[0], -out[1], -out[2]), math.sqrt(draw.random()))
@@ -99,11 +109,22 @@ def _primary(draw, rates, fit):
     return -1.0, -1, (0.0, 0.0, 0.0), (0.0, 0.0, -1.0)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
+def _azimuth(draw):
+    """Return cosine and sine of an angle, uniform on the circle: a point in the disk costs less than both functions."""
+    while True:
+        x, y = 2 * draw.random() - 1, 2 * draw.random() - 1
+        square = x * x + y * y
+        if 1e-12 < square <= 1:
+            length = math.sqrt(square)
+            return x / length, y / length
+
+
+@numba.njit(cache=True, error_model="numpy")
 def _around(draw, axis, cosine):
     """Return a unit vector at this cosine to ``axis``, at any azimuth."""
     x, y, z = axis
-    sine, phi = math.sqrt(max(0.0, 1 - cosine * cosine)), 2 * math.pi * draw.random()
+    along, across = _azimuth(draw)
     if abs(z) < 0.9:
         ax, ay, az = -y, x, 0.0
     else:
@@ -111,43 +132,44 @@ def _around(draw, axis, cosine):
     length = math.sqrt(ax * ax + ay * ay + az * az)
     ax, ay, az = ax / length, ay / length, az / length
     bx, by, bz = y * az - z * ay, z * ax - x * az, x * ay - y * ax
-    c, s = sine * math.cos(phi), sine * math.sin(phi)
+    sine = math.sqrt(max(0.0, 1 - cosine * cosine))
+    c, s = sine * along, sine * across
     return (cosine * x + c * ax + s * bx, cosine * y + c * ay + s * by, cosine * z + c * az + s * bz)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _cross(fit, plane, point, direction):
     """Return path, coordinate and whether it is within the plane, where a line crosses it."""
-    normal = fit.normal_axis[plane]
+    normal = int(fit.table[plane, NORMAL_AXIS])
     along = direction[normal]
     if abs(along) < 1e-6:
         return -1.0, 0.0, False
-    path = (fit.place[plane, normal] - point[normal]) / along
+    path = (fit.table[plane, normal] - point[normal]) / along
     if path <= 0:
         return path, 0.0, False
-    first, second = fit.u_axis[plane], fit.v_axis[plane]
-    u = (point[first] + path * direction[first] - fit.place[plane, first]) * fit.u_sign[plane]
-    v = point[second] + path * direction[second] - fit.place[plane, second]
-    return path, u, abs(u) <= fit.half_u[plane] and abs(v) <= fit.half_v[plane]
+    first, second = int(fit.table[plane, U_AXIS]), int(fit.table[plane, V_AXIS])
+    u = (point[first] + path * direction[first] - fit.table[plane, first]) * fit.table[plane, U_SIGN]
+    v = point[second] + path * direction[second] - fit.table[plane, second]
+    return path, u, abs(u) <= fit.table[plane, HALF_U] and abs(v) <= fit.table[plane, HALF_V]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _hit(draw, rates, fit, plane, u, direction, heavy, kind, scratch, made):
     """Add the hit of a particle unless it falls into a gap or is not seen; return how many hits there are."""
     if made < 0 or made >= len(scratch):
         return _TOO_MANY
-    place = (u + fit.half_u[plane]) % fit.slot
+    place = (u + fit.table[plane, HALF_U]) % fit.slot
     if abs(place - fit.slot / 2) > fit.active / 2 or draw.random() > rates.efficiency:
         return made
-    across = max(abs(direction[fit.normal_axis[plane]]), 0.05)
-    along = direction[fit.u_axis[plane]]
+    across = max(abs(direction[int(fit.table[plane, NORMAL_AXIS])]), 0.05)
+    along = direction[int(fit.table[plane, U_AXIS])]
     gauss = draw.standard_normal()
     # Moyal's approximation of Landau's distribution.
     signal = 1 + rates.landau_width * (-math.log(max(gauss * gauss, 1e-12)) - 1.27)
     channels = 1 + abs(along) / across * _MAT_CM / fit.channel
     size = math.floor(channels + draw.random()) + (draw.random() < rates.crosstalk)
     measured = u + rates.resolution_cm * draw.standard_normal()
-    if abs(measured) > fit.half_u[plane]:
+    if abs(measured) > fit.table[plane, HALF_U]:
         measured = u
     scratch[made, 0] = plane
     scratch[made, 1] = measured
@@ -157,7 +179,7 @@ def _hit(draw, rates, fit, plane, u, direction, heavy, kind, scratch, made):
     return made + 1
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _primary_hits(draw, rates, fit, point, direction, entry, scratch):
     """Add the hits of the primary until it enters the calorimeter, and of the electrons that it knocks on."""
     made = 0
@@ -176,14 +198,17 @@ def _primary_hits(draw, rates, fit, point, direction, entry, scratch):
     return made
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _through(draw, rates, fit, sector, start, heading, momentum, late, kind, scratch, made):
     """Let a soft particle go through a sector: it scatters, and stops after some superlayers.
 
     ``late``: it is a photon, and nothing is seen before it converts.
     """
     at, toward = start, heading
-    along = toward[fit.normal_axis[sector * _PER_SECTOR]] * fit.normal_sign[sector * _PER_SECTOR]
+    along = (
+        toward[int(fit.table[sector * _PER_SECTOR, NORMAL_AXIS])]
+        * fit.table[sector * _PER_SECTOR, NORMAL_SIGN]
+    )
     left = draw.geometric(min(1.0, 1.0 / rates.backsplash_range_superlayers))
     skip = draw.integers(0, _SUPERLAYERS) if late else 0
     theta = 0.0136 / (momentum * 1e-3) * math.sqrt(rates.radiation_lengths_per_superlayer)
@@ -215,7 +240,7 @@ def _through(draw, rates, fit, sector, start, heading, momentum, late, kind, scr
     return made
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _backsplash(draw, rates, fit, energy, pdg, source, direction, scratch, made):
     """Add what the shower throws back through the sectors."""
     mean = rates.backsplash_at_100_gev * (energy / 100.0) ** rates.backsplash_exponent
@@ -232,7 +257,7 @@ def _backsplash(draw, rates, fit, energy, pdg, source, direction, scratch, made)
                 sector * _PER_SECTOR + _PER_SECTOR - 1
             )  # a straight line that misses the innermost misses most
             if (
-                back[fit.normal_axis[plane]] * fit.normal_sign[plane] > 0.05
+                back[int(fit.table[plane, NORMAL_AXIS])] * fit.table[plane, NORMAL_SIGN] > 0.05
                 and _cross(fit, plane, source, back)[2]
             ):
                 made = _through(
@@ -241,7 +266,7 @@ def _backsplash(draw, rates, fit, energy, pdg, source, direction, scratch, made)
     return made
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _noise(draw, rates, fit, scratch, made):
     """Add clusters of SiPM noise anywhere."""
     for _ in range(draw.poisson(rates.noise_per_1000_channels * fit.channels / 1000.0)):
@@ -249,9 +274,9 @@ def _noise(draw, rates, fit, scratch, made):
             return _TOO_MANY
         plane = np.searchsorted(fit.cumulated, draw.random() * fit.channels, side="right")
         plane = min(plane, _SECTORS * _PER_SECTOR - 1)
-        slots = int(round(2 * fit.half_u[plane] / fit.slot))
+        slots = round(2 * fit.table[plane, HALF_U] / fit.slot)
         slot = draw.integers(0, max(slots, 1))
-        u = (slot + 0.5) * fit.slot - fit.half_u[plane] + (draw.random() - 0.5) * fit.active
+        u = (slot + 0.5) * fit.slot - fit.table[plane, HALF_U] + (draw.random() - 0.5) * fit.active
         scratch[made, 0] = plane
         scratch[made, 1] = u
         scratch[made, 2] = rates.noise_adc * (0.7 + 0.5 * draw.exponential(1.0))
@@ -261,7 +286,7 @@ def _noise(draw, rates, fit, scratch, made):
     return made
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _axis(draw, rates, pdg, source, direction):
     """Return what the calorimeter says of the shower: a point and a direction, smeared."""
     worse = 2.0 if pdg == _PROTON else 1.0
@@ -279,7 +304,7 @@ def _axis(draw, rates, pdg, source, direction):
     return point, smeared
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _clusters(rates, scratch, made, raw, used):
     """Sort an event's hits by plane and coordinate, so that their order tells nothing, and merge those that touch."""
     order = np.empty(made, dtype=np.int64)
@@ -300,19 +325,50 @@ def _clusters(rates, scratch, made, raw, used):
     start = used
     strongest = np.float32(0)
     for number in range(made):
-        one = scratch[order[number]]
-        if used > start and raw[used - 1, 0] == one[0] and one[1] - raw[used - 1, 1] < rates.merge_cm:
-            last = raw[used - 1]
-            total = last[2] + one[2]
-            last[1] = (last[1] * last[2] + one[1] * one[2]) / total
-            last[2] = total
-            last[3] = max(last[3], one[3]) + 1
-            if one[2] > strongest:
-                last[4], strongest = one[4], one[2]
+        i = order[number]
+        signal = scratch[i, 2]
+        if (
+            used > start
+            and raw[used - 1, 0] == scratch[i, 0]
+            and scratch[i, 1] - raw[used - 1, 1] < rates.merge_cm
+        ):
+            last = used - 1
+            total = raw[last, 2] + signal
+            raw[last, 1] = (raw[last, 1] * raw[last, 2] + scratch[i, 1] * signal) / total
+            raw[last, 2] = total
+            raw[last, 3] = max(raw[last, 3], scratch[i, 3]) + 1
+            if signal > strongest:
+                raw[last, 4], strongest = scratch[i, 4], signal
             continue
         if used >= len(raw):
             return _TOO_MANY
-        raw[used] = one
-        strongest = one[2]
+        for column in range(5):
+            raw[used, column] = scratch[i, column]
+        strongest = signal
         used += 1
     return used
+
+
+@numba.njit(cache=True, error_model="numpy")
+def fill_features(fit, raw, ptr, table, depth, x):
+    """Fill ``x`` f32[N, 7] (`FEATURES`) for hits ``raw`` f32[N, >=4]; events begin at ``ptr``; ``depth`` by plane."""
+    for event in range(len(ptr) - 1):
+        point = (float(table[event, 12]), float(table[event, 13]), float(table[event, 14]))
+        axis = (float(table[event, 9]), float(table[event, 10]), float(table[event, 11]))
+        for hit in range(ptr[event], ptr[event + 1]):
+            plane = int(raw[hit, 0])
+            coordinate, signal, size = raw[hit, 1], raw[hit, 2], raw[hit, 3]
+            normal, first = int(fit.table[plane, NORMAL_AXIS]), int(fit.table[plane, U_AXIS])
+            # An axis along a plane says nothing about it.
+            residual = RESIDUAL_BOUND
+            if abs(axis[normal]) > 1e-6:
+                path = (fit.table[plane, normal] - point[normal]) / axis[normal]
+                u = (point[first] + path * axis[first] - fit.table[plane, first]) * fit.table[plane, U_SIGN]
+                residual = min(max((coordinate - u) / _RESIDUAL_SCALE_CM, -RESIDUAL_BOUND), RESIDUAL_BOUND)
+            x[hit, 0] = coordinate / _COORDINATE_SCALE_CM
+            x[hit, 1] = depth[plane] / _DEPTH_SCALE_CM
+            x[hit, 2] = plane % _VIEWS
+            x[hit, 3] = plane < _PER_SECTOR
+            x[hit, 4] = math.log1p(signal / _ADC_SCALE)
+            x[hit, 5] = math.log(size)
+            x[hit, 6] = residual

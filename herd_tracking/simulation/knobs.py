@@ -14,7 +14,7 @@ class Knobs:
     energy_max_gev: float = 1000.0
     """Log-uniform between the two, which is a spectrum of E⁻¹."""
     sphere_radius_cm: float = 300.0
-    """Primaries come from the upper half of this sphere around the calorimeter's centre, as in HERD's generator card."""
+    """Primaries come from its upper half; its centre is the calorimeter's, as in HERD's generator card."""
     min_superlayers: int = 5
     """Accepted are lines that enter the calorimeter and cross so many superlayers of one sector before."""
     efficiency: float = 0.98
