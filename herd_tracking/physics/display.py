@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from herd_tracking.events import HIT_CLASSES, Events, TrackingError
-from herd_tracking.physics.frames import SECTOR_NAMES, VIEW_NAMES, fit_geometry, plane_numbers
+from herd_tracking.physics.frames import SECTOR_NAMES, VIEW_NAMES, fit_geometry, frames, plane_numbers
 from herd_tracking.physics.picture import CLASS_NAMES, heading
 from herd_tracking.physics.scene import (
     Line,
@@ -72,7 +72,7 @@ def event_display(
     ):
         if line is not None:
             _draw_line(figure, line, views, name, colour, dash)
-    _lay_out(figure, heading(seen, truth), colours)
+    _lay_out(figure, heading(seen, truth), _eye(seen.sector, geometry), colours)
     return figure
 
 
@@ -194,7 +194,7 @@ def _draw_hits(
         shade = colour if scores is None else colours["muted"]
         lines = go.Scatter3d(**_xyz(fibres), mode="lines", line={"color": shade, "width": 1.5}, opacity=0.3)
         figure.add_trace(lines.update(hoverinfo="skip", showlegend=False, **group), row=1, col=2)
-        solid = mark | {"size": 4, "color": shades[chosen]}
+        solid = mark | {"size": 3.5, "color": shades[chosen]}
         hits = go.Scatter3d(**_xyz(seen.point_cm[chosen]), mode="markers", marker=solid)
         figure.add_trace(hits.update(text=texts[chosen], hoverinfo="text", **group), row=1, col=2)
     if scores is not None:
@@ -246,7 +246,17 @@ def _draw_line(figure: Any, line: Line, views: list[Projection], name: str, colo
     figure.add_trace(go.Scatter3d(**_xyz(line.ends), line=drawn | {"width": 5}, **common), row=1, col=2)
 
 
-def _lay_out(figure: Any, title: str, colours: Any) -> None:
+def _eye(sector: int, geometry: Any) -> dict[str, float]:
+    """Return from where to look, in units of the detector's size: from outside of ``sector``, and a little above."""
+    if sector == 0:
+        return {"x": 1.35, "y": -1.45, "z": 0.8}
+    outward = -frames(geometry).inward[sector]
+    aside = np.array([-outward[1], outward[0], 0.0])
+    x, y, _ = 1.75 * outward + 0.95 * aside
+    return {"x": float(x), "y": float(y), "z": 0.6}
+
+
+def _lay_out(figure: Any, title: str, eye: dict[str, float], colours: Any) -> None:
     axis = {
         "gridcolor": colours["grid"],
         "zeroline": False,
@@ -256,6 +266,7 @@ def _lay_out(figure: Any, title: str, colours: Any) -> None:
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)
     solid = {"backgroundcolor": colours["paper"], "gridcolor": colours["grid"], "color": colours["muted"]}
+    solid |= {"zeroline": False}
     figure.update_layout(
         title={"text": title, "x": 0.01, "font": {"size": 16}},
         height=760,
@@ -267,7 +278,7 @@ def _lay_out(figure: Any, title: str, colours: Any) -> None:
         scene={
             **{f"{name}axis": solid | {"title": f"{name.upper()} (cm)"} for name in "xyz"},
             "aspectmode": "data",
-            "camera": {"eye": {"x": 1.45, "y": -1.45, "z": 0.7}, "center": {"x": 0, "y": 0, "z": -0.08}},
+            "camera": {"eye": eye, "center": {"x": 0, "y": 0, "z": -0.08}},
         },
     )
 
