@@ -25,7 +25,8 @@ from herd_tracking.physics.variables import VARIABLES
 from herd_tracking.physics.wording import METRICS
 
 Draw = Callable[[Any, Evaluation], None]
-LOWEST_RATE = 1e-7
+SHOWN_EFFICIENCY = 0.5
+"""Curves begin here: nobody works at less."""
 
 
 def against(metric: str, variable: str, logarithmic: bool = False, only: list[str] | None = None) -> Draw:
@@ -56,24 +57,24 @@ def roc(axes: Any, evaluation: Evaluation) -> None:
     for name, style in styled(evaluation):
         method = evaluation.methods[name]
         if method.curves is not None:
-            rate = np.maximum(method.curves.false_positive_rate, LOWEST_RATE)
-            inside = method.curves.false_positive_rate > 0
+            rate, efficiency = method.curves.false_positive_rate, method.curves.true_positive_rate
+            inside = (rate > 0) & (efficiency >= SHOWN_EFFICIENCY)
             axes.plot(
-                100 * method.curves.true_positive_rate[inside],
+                100 * efficiency[inside],
                 100 * rate[inside],
                 style.dashes,
                 color=LIGHT[style.colour],
                 label=f"{name} (AUC {method.curves.auc.value:.4f})",
             )
-        kept, efficiency = method.numbers["background_kept"].value, method.numbers["hit_efficiency"].value
+        kept, at = method.numbers["background_kept"].value, method.numbers["hit_efficiency"].value
         if kept > 0:
             label = name if method.curves is None else None
-            axes.plot(100 * efficiency, 100 * kept, style.mark, color=LIGHT[style.colour], label=label, ms=6)
+            axes.plot(100 * at, 100 * kept, style.mark, color=LIGHT[style.colour], label=label, ms=6)
     axes.set(
         xlabel="Hit efficiency (%)",
         ylabel="Background kept (%)",
         yscale="log",
-        xlim=(50, 100.8),
+        xlim=(100 * SHOWN_EFFICIENCY, 100.8),
         ylim=(None, 140),
     )
     axes.yaxis.set_major_formatter(plain)
@@ -101,7 +102,12 @@ def precision(axes: Any, evaluation: Evaluation) -> None:
             label=name if method.curves is None else None,
             ms=6,
         )
-    axes.set(xlabel="Hit efficiency (%)", ylabel="Hit purity (%)", xlim=(50, 100.8), ylim=(0, 104))
+    axes.set(
+        xlabel="Hit efficiency (%)",
+        ylabel="Hit purity (%)",
+        xlim=(100 * SHOWN_EFFICIENCY, 100.8),
+        ylim=(0, 104),
+    )
     legend(axes)
 
 
