@@ -21,6 +21,7 @@ _HOME = {
     "flat_gradients": "gradients",
     "best_precision": "precision",
     "compiled": "compiling",
+    "GraphedGradients": "compiling",
 }
 __all__ = sorted(_HOME)
 

@@ -1,6 +1,6 @@
 """The gradients of a training step: in blocks that stay in the caches on a CPU, by autograd on a GPU."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -23,9 +23,7 @@ def accumulate_gradients(
     """
     check_width(model, batch)
     if batch.x.device.type != "cpu":
-        total, hits = loss(model(batch), batch)
-        total.backward()
-        return total.detach(), hits
+        return by_autograd(model, batch)
     weights = Weights.of(model)
 
     @torch.no_grad()
@@ -41,6 +39,13 @@ def accumulate_gradients(
             sums.add(other)
         sums.store(model)
     return sums.total, sums.hits
+
+
+def by_autograd(forward: Callable[[Batch], Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+    """Do the same with a network, or a compiled one, under autograd; nothing waits for a GPU."""
+    total, hits = loss(forward(batch), batch)
+    total.backward()
+    return total.detach(), hits
 
 
 def flat_gradients(model: HitClassifier) -> Tensor:

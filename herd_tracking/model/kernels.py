@@ -12,6 +12,7 @@ from torch import Tensor
 
 from herd_tracking.batch import Batch
 
+ONEDNN = torch.backends.mkldnn.is_available()
 SUM = 0  # torch's number of this mode of embedding_bag
 
 
@@ -93,4 +94,4 @@ def transposed_product(left: Tensor, right: Tensor) -> Tensor:
 
 def uses_onednn(x: Tensor) -> bool:
     """Whether oneDNN multiplies: in fp32 torch calls MKL, which leaves AVX-512 unused on processors of AMD."""
-    return x.device.type == "cpu" and len(x) > 0 and torch.backends.mkldnn.is_available()
+    return x.device.type == "cpu" and len(x) > 0 and ONEDNN

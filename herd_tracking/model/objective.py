@@ -13,7 +13,7 @@ def loss(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """
     each = torch.nn.functional.binary_cross_entropy_with_logits(logits, batch.y, reduction="none")
     if batch.mask is None:
-        return each.sum(), torch.tensor(float(len(logits)), device=logits.device)
+        return each.sum(), torch.full((), float(len(logits)), device=logits.device)
     return (each * batch.mask).sum(), batch.mask.sum()
 
 
