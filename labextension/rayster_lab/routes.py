@@ -10,6 +10,7 @@ from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 
+from .examples import ExamplesHandler
 from .walltime import walltime
 
 # As long as this module is loaded: a server process, and so one run of one job.
@@ -33,5 +34,11 @@ class WalltimeHandler(APIHandler):
 
 def add_routes(web_app: Any) -> None:
     """Add the routes of this extension to a Jupyter server's ``web_app``."""
-    path = url_path_join(web_app.settings["base_url"], "rayster", "walltime")
-    web_app.add_handlers(".*$", [(path, WalltimeHandler)])
+    base = url_path_join(web_app.settings["base_url"], "rayster")
+    web_app.add_handlers(
+        ".*$",
+        [
+            (url_path_join(base, "walltime"), WalltimeHandler),
+            (url_path_join(base, "examples"), ExamplesHandler),
+        ],
+    )

@@ -8,6 +8,7 @@ import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { Poll } from '@lumino/polling';
 
+import { examples } from './launcher';
 import { Notifier } from './notify';
 import { requestWalltime } from './request';
 import { DEFAULT_SETTINGS, readSettings } from './settings';
@@ -30,7 +31,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
   activate
 };
 
-export default plugin;
+export default [plugin, examples];
 
 function activate(
   app: JupyterFrontEnd,
