@@ -44,7 +44,7 @@ def build_edges(
     return edge_ptr, degree.astype(np.uint8 if most < 256 else np.uint16), src[:used].copy()
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _fill(node_ptr, plane, coordinate, k, reach, largest, degree, edges, src):
     """Fill ``degree``, ``edges`` and ``src``; return how many edges there are."""
     used = 0
@@ -105,7 +105,7 @@ def _fill(node_ptr, plane, coordinate, k, reach, largest, degree, edges, src):
     return used
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _join_nearest(i, at, first, coordinate, order, low, high, k, is_joined):
     """Join hit ``i`` with the ``k`` of ``order[low:high]`` that are nearest to ``at``."""
     right = low

@@ -45,7 +45,7 @@ def simulate(
     With ``particles="both"`` electrons and protons take turns. ``event_id`` is unique for a seed and its particles.
     Raises TrackingError for numbers that are not allowed, and for knobs that give more hits than any event may have.
     """
-    _check(events, seed, particles, first_event)
+    check_request(events, seed, particles, first_event)
     knobs = (Knobs() if knobs is None else knobs).checked()
     fit = _compiled(geometry)
     table = np.zeros((events, len(EVENT_COLUMNS)), dtype=np.float32)
@@ -64,7 +64,8 @@ def simulate(
     return _as_events(raw, node_ptr, table, _ids(numbers, seed, particles), geometry)
 
 
-def _check(events: int, seed: int, particles: str, first_event: int) -> None:
+def check_request(events: int, seed: int, particles: str, first_event: int = 0) -> None:
+    """Raise TrackingError for what `simulate` does not allow."""
     if not 1 <= events <= MAX_EVENTS:
         raise TrackingError(f"events: {events}; allowed are 1 to {MAX_EVENTS:,}.")
     if not 0 <= seed < 2**63:

@@ -26,7 +26,7 @@ _NEVER_ACCEPTED = -2
 _MAX_TRIES = 1_000_000
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def make_events(draw, rates, fit, first, pdgs, table, raw, ptr):
     """Fill ``table`` f32[E, 15] and ``raw`` f32[room, 4] (plane, coordinate, ADC, size) with class in column 4.
 
@@ -65,13 +65,13 @@ def make_events(draw, rates, fit, first, pdgs, table, raw, ptr):
     return used
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _at(point, direction, path):
     """Return the point of a line after ``path``."""
     return (point[0] + path * direction[0], point[1] + path * direction[1], point[2] + path * direction[2])
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _primary(draw, rates, fit):
     """Draw an accepted line; return the path to the calorimeter, the sector crossed most (or -1), point, direction."""
     low, high = fit.low, fit.high
@@ -109,7 +109,7 @@ def _primary(draw, rates, fit):
     return -1.0, -1, (0.0, 0.0, 0.0), (0.0, 0.0, -1.0)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _azimuth(draw):
     """Return cosine and sine of an angle, uniform on the circle: a point in the disk costs less than both functions."""
     while True:
@@ -120,7 +120,7 @@ def _azimuth(draw):
             return x / length, y / length
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _around(draw, axis, cosine):
     """Return a unit vector at this cosine to ``axis``, at any azimuth."""
     x, y, z = axis
@@ -137,7 +137,7 @@ def _around(draw, axis, cosine):
     return (cosine * x + c * ax + s * bx, cosine * y + c * ay + s * by, cosine * z + c * az + s * bz)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _cross(fit, plane, point, direction):
     """Return path, coordinate and whether it is within the plane, where a line crosses it."""
     normal = int(fit.table[plane, NORMAL_AXIS])
@@ -153,7 +153,7 @@ def _cross(fit, plane, point, direction):
     return path, u, abs(u) <= fit.table[plane, HALF_U] and abs(v) <= fit.table[plane, HALF_V]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _hit(draw, rates, fit, plane, u, direction, heavy, kind, scratch, made):
     """Add the hit of a particle unless it falls into a gap or is not seen; return how many hits there are."""
     if made < 0 or made >= len(scratch):
@@ -179,7 +179,7 @@ def _hit(draw, rates, fit, plane, u, direction, heavy, kind, scratch, made):
     return made + 1
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _primary_hits(draw, rates, fit, point, direction, entry, scratch):
     """Add the hits of the primary until it enters the calorimeter, and of the electrons that it knocks on."""
     made = 0
@@ -198,7 +198,7 @@ def _primary_hits(draw, rates, fit, point, direction, entry, scratch):
     return made
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _through(draw, rates, fit, sector, start, heading, momentum, late, kind, scratch, made):
     """Let a soft particle go through a sector: it scatters, and stops after some superlayers.
 
@@ -240,7 +240,7 @@ def _through(draw, rates, fit, sector, start, heading, momentum, late, kind, scr
     return made
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _backsplash(draw, rates, fit, energy, pdg, source, direction, scratch, made):
     """Add what the shower throws back through the sectors."""
     mean = rates.backsplash_at_100_gev * (energy / 100.0) ** rates.backsplash_exponent
@@ -266,7 +266,7 @@ def _backsplash(draw, rates, fit, energy, pdg, source, direction, scratch, made)
     return made
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _noise(draw, rates, fit, scratch, made):
     """Add clusters of SiPM noise anywhere."""
     for _ in range(draw.poisson(rates.noise_per_1000_channels * fit.channels / 1000.0)):
@@ -286,7 +286,7 @@ def _noise(draw, rates, fit, scratch, made):
     return made
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _axis(draw, rates, pdg, source, direction):
     """Return what the calorimeter says of the shower: a point and a direction, smeared."""
     worse = 2.0 if pdg == _PROTON else 1.0
@@ -304,7 +304,7 @@ def _axis(draw, rates, pdg, source, direction):
     return point, smeared
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _clusters(rates, scratch, made, raw, used):
     """Sort an event's hits by plane and coordinate, so that their order tells nothing, and merge those that touch."""
     order = np.empty(made, dtype=np.int64)
@@ -349,7 +349,7 @@ def _clusters(rates, scratch, made, raw, used):
     return used
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def fill_features(fit, raw, ptr, table, depth, x):
     """Fill ``x`` f32[N, 7] (`FEATURES`) for hits ``raw`` f32[N, >=4]; events begin at ``ptr``; ``depth`` by plane."""
     for event in range(len(ptr) - 1):

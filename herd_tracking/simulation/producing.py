@@ -1,0 +1,108 @@
+"""Simulates a dataset on several cores and writes it: the same events whatever the number of threads."""
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from herd_tracking.events import FEATURES, Events, TrackingError
+from herd_tracking.geometry import FIT, Geometry
+from herd_tracking.simulation.generator import CHUNK, Particles, check_request, simulate
+from herd_tracking.simulation.knobs import Knobs
+
+PIECE = 8 * CHUNK
+"""Events that a thread makes at a time, about 25 MB."""
+
+
+def simulate_pieces(
+    events: int,
+    seed: int,
+    particles: Particles = "electron",
+    *,
+    threads: int | None = None,
+    knobs: Knobs | None = None,
+    geometry: Geometry = FIT,
+) -> Iterator[Events]:
+    """Yield the events of ``simulate(events, seed, ...)`` in order, in pieces of at most `PIECE`.
+
+    ``threads`` (None: one for each core that this process may use) make them at the same time; the compiled part does
+    not hold the interpreter's lock. At most two pieces for each thread are in memory. Raises as `simulate` does.
+    """
+    check_request(events, seed, particles)
+    knobs = (Knobs() if knobs is None else knobs).checked()
+    threads = cores() if threads is None else threads
+    if threads < 1:
+        raise TrackingError(f"threads: {threads}; allowed are 1 and more.")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="simulate")
+    coming: deque[Future[Events]] = deque()
+    try:
+        for first in range(0, events, PIECE):
+            if len(coming) >= 2 * threads:
+                yield coming.popleft().result()
+            size = min(PIECE, events - first)
+            coming.append(pool.submit(simulate, size, seed, particles, knobs, geometry, first))
+        while coming:
+            yield coming.popleft().result()
+    finally:
+        # Also when whoever reads gives up, by Ctrl-C or for a full disk: nothing more is begun.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def simulate_dataset(
+    directory: str | Path,
+    events: int,
+    seed: int = 0,
+    particles: Particles = "electron",
+    threads: int | None = None,
+    *,
+    knobs: Knobs | None = None,
+    geometry: Geometry = FIT,
+    progress: bool = True,
+) -> None:
+    """Write a dataset of ``events`` simulated events to ``directory``, with a progress bar unless not ``progress``.
+
+    Its description has all that is needed to make it again: seed, particles, knobs, geometry. Raises TrackingError for
+    numbers that are not allowed, and as the writer does: for a directory that is not empty, for a full disk.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from herd_tracking.dataset import DatasetWriter
+
+    check_request(events, seed, particles)
+    knobs = (Knobs() if knobs is None else knobs).checked()
+    meta = description(events, seed, particles, knobs, geometry)
+    pieces = simulate_pieces(events, seed, particles, threads=threads, knobs=knobs, geometry=geometry)
+    columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TextColumn("events"))
+    bar = Progress(*columns, TextColumn("{task.speed:,.0f} events/s"), TimeRemainingColumn())
+    bar.disable = not progress
+    with bar, DatasetWriter(Path(directory), meta) as writer:
+        task = bar.add_task("simulating", total=events)
+        for piece in pieces:
+            writer.append(piece)
+            bar.advance(task, len(piece))
+
+
+def description(
+    events: int, seed: int, particles: str, knobs: Knobs, geometry: Geometry = FIT
+) -> dict[str, Any]:
+    """Return what a dataset says of how it was made."""
+    return {
+        "source": "toy simulation of herd_tracking",
+        "events": events,
+        "seed": seed,
+        "particles": particles,
+        "knobs": asdict(knobs),
+        "feature_names": list(FEATURES),
+        "geometry": asdict(geometry),
+        "geometry_hash": geometry.hash,
+    }
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
