@@ -36,6 +36,9 @@ def evaluate_command(
     threshold: Annotated[
         str, typer.Option(help="Score from which on a hit is kept, or such as '98% efficiency'.")
     ] = "98% efficiency",
+    fit_threshold: Annotated[
+        str, typer.Option(help="The same for the fit, which takes more, weighted by score.")
+    ] = "99.5% efficiency",
     output: OutputDirectory = Path("evaluation"),
     history: Annotated[
         Path | None, typer.Option(help="JSON of the training's epochs, for its curves.")
@@ -61,7 +64,9 @@ def evaluate_command(
         scores |= baselines(events, geometry)
         status.update(f"fitting tracks of {len(events):,} events …")
         about = {"data": f"{dataset}, {split} split"}
-        evaluation = evaluate(events, scores, threshold, geometry=geometry, about=about)
+        evaluation = evaluate(
+            events, scores, threshold, fit_threshold=fit_threshold, geometry=geometry, about=about
+        )
         evaluation.save(output / "evaluation.json")
         written = [output / "evaluation.json"]
         if report:
@@ -100,7 +105,7 @@ def display_command(
     split: Split = "test",
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Score from which on a hit is fitted.")
-    ] = 0.5,
+    ] = 0.1,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="A page (.html) or a picture (.png, .pdf, .svg).")
     ] = Path("event.html"),

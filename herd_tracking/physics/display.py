@@ -32,7 +32,7 @@ def event_display(
     scores: np.ndarray | None = None,
     truth: bool = True,
     *,
-    threshold: float = 0.5,
+    threshold: float = 0.1,
     geometry: Any = None,
     theme: str = "light",
 ) -> Any:

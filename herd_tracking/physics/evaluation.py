@@ -12,6 +12,7 @@ from herd_tracking.physics.examples import Example, choose_examples
 from herd_tracking.physics.fit import HIT_RESOLUTION_CM, FitSettings, Tracks, check_weights, fit_tracks
 from herd_tracking.physics.frames import fit_geometry, pitch_cm
 from herd_tracking.physics.hits import (
+    FIT_POINT,
     WORKING_POINT,
     HitCurves,
     check_labels,
@@ -44,6 +45,7 @@ class Method:
     """
 
     threshold: float
+    fit_threshold: float
     selection: bool
     seeded: bool
     numbers: dict[str, Estimate]
@@ -74,6 +76,7 @@ def evaluate(
     scores: Mapping[str, np.ndarray],
     threshold: str | float = WORKING_POINT,
     *,
+    fit_threshold: str | float = FIT_POINT,
     geometry: Any = None,
     least_squares_only: tuple[str, ...] = (ALL_HITS,),
     resolution_cm: float = HIT_RESOLUTION_CM,
@@ -82,10 +85,11 @@ def evaluate(
 ) -> Evaluation:
     """Return hit, track and pointing metrics of each of ``scores``: f[N] from 0 to 1, by the name to print.
 
-    ``threshold``: a score, or such as ``98% efficiency`` (of the primary's hits, found for each scorer). Hits at or
-    above it are weighted by their score in the fit. ``geometry`` is `herd_tracking.geometry.FIT` by default. Methods in
-    ``least_squares_only`` are fitted to all their hits, without first looking for a line among them. ``about`` is added
-    to what the report says of the data; ``examples``: how many events to keep for display. Raises TrackingError for
+    ``threshold``: a score, or such as ``98% efficiency`` (of the primary's hits, found for each scorer), at which hits
+    are counted as kept. The fit takes those from ``fit_threshold`` on, weighted by their score. ``geometry`` is
+    `herd_tracking.geometry.FIT` by default. Methods in ``least_squares_only`` are fitted to all their hits, without
+    first looking for a line among them. ``about`` is added to what the report says of the data; ``examples``: how many
+    events to keep for display. Raises TrackingError for
     no events, labels of one class, scores that are not finite numbers from 0 to 1, one per hit.
     """
     if len(events) == 0:
@@ -100,7 +104,7 @@ def evaluate(
         weights = _checked(events, name, given)
         settings = FitSettings(resolution_cm=resolution_cm, seeded=name not in least_squares_only)
         methods[name], fitted[name] = _method(
-            events, weights, threshold, settings, geometry, true, by_event, by_hit
+            events, weights, (threshold, fit_threshold), settings, geometry, true, by_event, by_hit
         )
     return Evaluation(
         about=_about(events, true, threshold, resolution_cm)
@@ -127,7 +131,7 @@ def _checked(events: Events, name: str, given: np.ndarray) -> np.ndarray:
 def _method(
     events: Events,
     weights: np.ndarray,
-    threshold: str | float,
+    thresholds: tuple[str | float, str | float],
     settings: FitSettings,
     geometry: Any,
     true: Truth,
@@ -136,13 +140,14 @@ def _method(
 ) -> tuple[Method, tuple[Tracks, Matches]]:
     signal = events.y == 1
     curves = None if is_selection(weights) else hit_curves(events, weights, signal)
-    cut = working_point(threshold, weights, signal)
+    cut, fit_cut = (working_point(one, weights, signal) for one in thresholds)
     kept = weights >= cut
-    tracks = fit_tracks(events, np.where(kept, weights, 0.0), geometry, settings=settings)
+    tracks = fit_tracks(events, np.where(weights >= fit_cut, weights, 0.0), geometry, settings=settings)
     matches = match(events, tracks, true, geometry)
     areas = {} if curves is None else {"auc": curves.auc, "average_precision": curves.average_precision}
     method = Method(
         threshold=cut,
+        fit_threshold=fit_cut,
         selection=curves is None,
         seeded=settings.seeded,
         numbers=areas | _numbers(events, kept, tracks, matches, true),

@@ -28,7 +28,7 @@ def event_picture(
     scores: np.ndarray | None = None,
     truth: bool = True,
     *,
-    threshold: float = 0.5,
+    threshold: float = 0.1,
     geometry: Any = None,
 ) -> Any:
     """Return a matplotlib figure of event ``index``: hits by what made them, fitted and true line, in cm.

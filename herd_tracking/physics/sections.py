@@ -130,7 +130,7 @@ def _pointing() -> Section:
 
 def _examples(evaluation: Evaluation, geometry: Any) -> Section:
     first = evaluation.examples[0]
-    cut = evaluation.methods[first.method].threshold
+    cut = evaluation.methods[first.method].fit_threshold
     shown = []
     for place, example in enumerate(evaluation.examples, start=1):
         kept = example.scores >= cut
@@ -140,8 +140,8 @@ def _examples(evaluation: Evaluation, geometry: Any) -> Section:
             shown.append(Panel(title, _view(seen, view, kept), f"{example.why}. {heading(seen, True)}."))
     return Section(
         "Events",
-        f"A usual event and the worst, with the line that the hits kept by {first.method} give. Hits below the "
-        "threshold are pale. A view measures one coordinate of a hit; only planes that measure in it are drawn.",
+        f"A usual event and the worst, with the line fitted with the scores of {first.method}. Hits that score too "
+        "little for the fit are pale. A view measures one coordinate; only planes that measure in it are drawn.",
         tuple(shown),
     )
 

@@ -92,6 +92,12 @@ def test_confusion_by_class_adds_up_to_the_background(measured):
     assert sum(part.value * part.of for part in parts) == pytest.approx(whole.value * whole.of)
 
 
+def test_fit_takes_more_hits_than_the_working_point(measured):
+    _, evaluation = measured
+    method = evaluation.methods[NETWORK]
+    assert 0 < method.fit_threshold < method.threshold
+
+
 def test_swapped_scores_are_seen(straight_lines, geometry):
     # given a network that says the opposite of the truth
     events = straight_lines(200)
