@@ -89,8 +89,8 @@ def evaluate(
     are counted as kept. The fit takes those from ``fit_threshold`` on, weighted by their score. ``geometry`` is
     `herd_tracking.geometry.FIT` by default. Methods in ``least_squares_only`` are fitted to all their hits, without
     first looking for a line among them. ``about`` is added to what the report says of the data; ``examples``: how many
-    events to keep for display. Raises TrackingError for
-    no events, labels of one class, scores that are not finite numbers from 0 to 1, one per hit.
+    events to keep for display. Raises TrackingError for no events, labels of one class, scores that are not finite
+    numbers from 0 to 1, one per hit.
     """
     if len(events) == 0:
         raise TrackingError("evaluate: no events; take a split or limit that leaves at least one.")
@@ -108,7 +108,7 @@ def evaluate(
         )
     return Evaluation(
         about=_about(events, true, threshold, resolution_cm)
-        | {"pitch_cm": pitch_cm(geometry)}
+        | {"pitch_cm": pitch_cm(geometry), "fit_threshold": str(fit_threshold)}
         | dict(about or {}),
         edges={name: binning.edges for name, binning in (by_hit | by_event).items()},
         methods=methods,

@@ -59,6 +59,7 @@ def facts(evaluation: Evaluation) -> list[tuple[str, str]]:
             f"{about['reconstructable']:,} events: at least 4 of 7 superlayers hit in each view",
         ),
         ("Working point", about["threshold"]),
+        ("Hits in the fit", f"{about['fit_threshold']}, weighted by their score"),
         ("Hit resolution in the fit", f"{1e4 * about['resolution_cm']:.3g} µm"),
         (
             "Intervals",
