@@ -7,7 +7,6 @@ _WHERE = {
     "FitSettings": "fit",
     "Tracks": "fit",
     "fit_tracks": "fit",
-    "baselines": "baselines",
     "truth_scores": "baselines",
     "road_hough_scores": "baselines",
     "all_hits_scores": "baselines",
