@@ -20,12 +20,14 @@ WARM_UP_RUNS = (
 )
 
 
-def compiled(model: HitClassifier, *, dynamic: bool | None = None) -> Callable[[Batch], Tensor]:
+def compiled(
+    model: HitClassifier, *, dynamic: bool | None = None, backend: str = "inductor"
+) -> Callable[[Batch], Tensor]:
     """Return ``model`` compiled without graph breaks; parameters are shared, the results agree to rounding.
 
     For batches of one fixed shape give ``dynamic=False``. On a CPU `accumulate_gradients` is faster.
     """
-    return torch.compile(model, fullgraph=True, dynamic=dynamic)
+    return torch.compile(model, fullgraph=True, dynamic=dynamic, backend=backend)
 
 
 class GraphedGradients:

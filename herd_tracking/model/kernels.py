@@ -93,5 +93,8 @@ def transposed_product(left: Tensor, right: Tensor) -> Tensor:
 
 
 def uses_onednn(x: Tensor) -> bool:
-    """Whether oneDNN multiplies: in fp32 torch calls MKL, which leaves AVX-512 unused on processors of AMD."""
-    return x.device.type == "cpu" and len(x) > 0 and ONEDNN
+    """Whether oneDNN multiplies: in fp32 torch calls MKL, which leaves AVX-512 unused on processors of AMD.
+
+    Not under torch.compile, whose own use of oneDNN wants weights that never change.
+    """
+    return ONEDNN and x.device.type == "cpu" and len(x) > 0 and not torch.compiler.is_compiling()

@@ -39,7 +39,9 @@ def random_batch(events: int = 6, *, features: int = len(FEATURES), seed: int = 
         y=torch.from_numpy((mean + 0.5 * x[:, -1] > 0.4).astype(np.float32)),
         rowptr=torch.from_numpy(np.concatenate(([0], np.cumsum(degree))).astype(np.int32)),
         src=torch.from_numpy(source.astype(np.int32)),
-        inverse_degree=torch.from_numpy(np.where(degree > 0, 1 / np.maximum(degree, 1), 0).astype(np.float32)),
+        inverse_degree=torch.from_numpy(
+            np.where(degree > 0, 1 / np.maximum(degree, 1), 0).astype(np.float32)
+        ),
         node_ptr=torch.from_numpy(node_ptr),
         event=torch.arange(events),
     )

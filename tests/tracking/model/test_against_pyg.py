@@ -74,7 +74,9 @@ def test_blocks_give_the_gradients_of_autograd(make_batch, config):
     assert count == hits == len(batch.x)
     for name, parameter in model.named_parameters():
         scale = float(expected[name].abs().max())
-        torch.testing.assert_close(parameter.grad, expected[name], atol=1e-5 * max(scale, 1), rtol=1e-4, msg=name)
+        torch.testing.assert_close(
+            parameter.grad, expected[name], atol=1e-5 * max(scale, 1), rtol=1e-4, msg=name
+        )
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -134,7 +134,9 @@ def test_number_of_threads_is_left_as_it_was(make_batch, threads):
     # given torch's number of threads
     torch.set_num_threads(threads)
     # when a step runs
-    accumulate_gradients(HitClassifier(preset("slides", layers=1, hidden=8)), make_batch(4), hits_per_block=50)
+    accumulate_gradients(
+        HitClassifier(preset("slides", layers=1, hidden=8)), make_batch(4), hits_per_block=50
+    )
     # then it is the same
     assert torch.get_num_threads() == threads
 

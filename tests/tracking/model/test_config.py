@@ -45,8 +45,8 @@ def test_pyg_and_he_initial_weights_have_their_bounds():
     # given both ways to begin
     pyg, he = (HitClassifier(preset("slides", init=init)).convs[5] for init in ("pyg", "he"))
     # then uniform weights fill their ranges: 1/sqrt(128), and sqrt(6/256)
-    assert 0.99 < float(pyg.lin_l.weight.abs().max()) * math.sqrt(128) <= 1
-    assert 0.99 < float(he.lin_r.weight.abs().max()) / math.sqrt(6 / 256) <= 1
+    assert 0.99 < pyg.lin_l.weight.abs().max().item() * math.sqrt(128) <= 1
+    assert 0.99 < he.lin_r.weight.abs().max().item() / math.sqrt(6 / 256) <= 1
     assert not he.lin_l.bias.any()
 
 
