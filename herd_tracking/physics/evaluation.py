@@ -89,12 +89,15 @@ def evaluate(
     are counted as kept. The fit takes those from ``fit_threshold`` on, weighted by their score. ``geometry`` is
     `herd_tracking.geometry.FIT` by default. Methods in ``least_squares_only`` are fitted to all their hits, without
     first looking for a line among them. ``about`` is added to what the report says of the data; ``examples``: how many
-    events to keep for display. Raises TrackingError for no events, labels of one class, scores that are not finite
-    numbers from 0 to 1, one per hit.
+    events to keep for display. Raises TrackingError for no events, empty events, labels of one class, scores that are
+    not finite numbers from 0 to 1, one per hit.
     """
     if len(events) == 0:
         raise TrackingError("evaluate: no events; take a split or limit that leaves at least one.")
     check_labels(events)
+    if (np.diff(events.node_ptr) == 0).any():
+        empty = int(events.event_id[int(np.argmin(np.diff(events.node_ptr)))])
+        raise TrackingError(f"event {empty}: has no hits; leave empty events out before they are measured.")
     geometry = fit_geometry() if geometry is None else geometry
     true = truth(events, geometry)
     by_event = of_events(events, true)

@@ -59,12 +59,13 @@ def fit_tracks(
     """Fit a line per view to each event's hits with ``weights`` f[N] above 0, by weighted least squares.
 
     ``sector`` i[E]: where to look; by default the sector whose planes have the most weight (`best_sector`).
-    Raises TrackingError where weights are not one finite, non-negative number per hit.
+    Raises TrackingError where weights are not one finite, non-negative number per hit, or a coordinate is not finite.
     """
     from herd_tracking.physics.lines import fit_views
 
     settings = settings or FitSettings()
     weights = check_weights(events, weights)
+    _check_coordinates(events)
     frame = frames(geometry)
     sector = best_sector(events, weights) if sector is None else np.asarray(sector, dtype=np.int64)
     of_plane, superlayer, view = plane_numbers()
@@ -160,9 +161,23 @@ def check_weights(events: Events, weights: np.ndarray) -> np.ndarray:
     wrong = ~np.isfinite(weights) | (weights < 0)
     if wrong.any():
         hit = int(np.argmax(wrong))
-        event = int(np.searchsorted(events.node_ptr, hit, side="right")) - 1
         raise TrackingError(
-            f"event {int(events.event_id[event])}, hit {hit - int(events.node_ptr[event])}: weight {weights[hit]}; "
+            f"{_place(events, hit)}: weight {weights[hit]}; "
             f"allowed are finite numbers of 0 or more. Look at what made the scores."
         )
     return weights
+
+
+def _check_coordinates(events: Events) -> None:
+    wrong = ~np.isfinite(events.coordinate_cm())
+    if wrong.any():
+        hit = int(np.argmax(wrong))
+        raise TrackingError(
+            f"{_place(events, hit)}: feature coordinate {events.coordinate_cm()[hit]}; a hit is at a finite place. "
+            f"Look at what made the events."
+        )
+
+
+def _place(events: Events, hit: int) -> str:
+    event = int(np.searchsorted(events.node_ptr, hit, side="right")) - 1
+    return f"event {int(events.event_id[event])}, hit {hit - int(events.node_ptr[event])}"

@@ -166,6 +166,13 @@ def test_no_events_are_refused(straight_lines, geometry):
         evaluate(straight_lines(3).take(0, 0), {}, geometry=geometry)
 
 
+def test_empty_event_is_named(straight_lines, geometry):
+    events = straight_lines(3)
+    events.node_ptr[1] = 0
+    with pytest.raises(TrackingError, match="event 1000: has no hits"):
+        evaluate(events, {}, geometry=geometry)
+
+
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [

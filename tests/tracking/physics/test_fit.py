@@ -176,3 +176,11 @@ def test_weight_that_is_no_weight_is_refused_by_event_and_hit(straight_lines, ge
     weights[events.node_ptr[1] + 4] = value
     with pytest.raises(TrackingError, match=r"event 1001, hit 4"):
         fit_tracks(events, weights, geometry)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_coordinate_that_is_none_is_refused_by_event_and_field(straight_lines, geometry, value):
+    events = straight_lines(3)
+    events.x[events.node_ptr[2] + 1, 0] = value
+    with pytest.raises(TrackingError, match=r"event 1002, hit 1: feature coordinate"):
+        fit_tracks(events, truth_scores(events), geometry)
