@@ -1,5 +1,6 @@
 """The command that makes toy events: ``simulate``."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -36,8 +37,9 @@ def simulate_command(
     particles: Annotated[
         Literal["electron", "proton", "both"], typer.Option(help="With 'both' they take turns.")
     ] = "electron",
-    threads: Annotated[
-        int | None, typer.Option(help="By default one for each core; the events do not depend on it.")
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads, by default one for each core; the events do not depend on it."),
     ] = None,
     knob: Annotated[
         list[str] | None,
@@ -48,6 +50,7 @@ def simulate_command(
             help="Change a rate of the toy, such as efficiency=0.95; repeat.",
         ),
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset that is there.")] = False,
     _show_knobs: Annotated[
         bool,
         typer.Option("--show-knobs", callback=show_knobs, is_eager=True, help="Print all knobs, and end."),
@@ -56,7 +59,10 @@ def simulate_command(
     """Simulate a dataset of toy events of the Fiber Tracker (not HERD's own simulation, which is not public)."""
     from herd_tracking.simulation.producing import simulate_dataset
 
-    simulate_dataset(directory, events, seed, particles, threads, knobs=changed_knobs(knob or []))
+    workers = workers or len(os.sched_getaffinity(0))
+    simulate_dataset(
+        directory, events, seed, particles, workers, changed_knobs(knob or []), is_overwritten=overwrite
+    )
     typer.echo(f"wrote {events:,} events to {directory}")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from herd_tracking.events import EVENT_COLUMNS, FEATURES, Events, TrackingError
 from herd_tracking.geometry import FIT, PLANES, Geometry
 from herd_tracking.graphs import build_edges
-from herd_tracking.simulation import kernel
+from herd_tracking.simulation import kernel, readout
 from herd_tracking.simulation.knobs import Knobs, rates
 
 Particles = Literal["electron", "proton", "both"]
@@ -97,10 +97,12 @@ def _chunk(
         )
         raw = np.empty((room, 5), dtype=np.float32)
         ptr = np.zeros(len(pdgs) + 1, dtype=np.int64)
-        used = kernel.make_events(draw, rates(knobs), fit, 0, pdgs, table, raw, ptr)
+        used = kernel.make_events(draw, rates(knobs), fit, _MOST_PER_EVENT, pdgs, table, raw, ptr)
         if used >= 0:
-            return raw[:used].copy(), ptr
-        if used == -2:
+            clusters, cluster_ptr = np.empty((used, 5), dtype=np.float32), np.zeros_like(ptr)
+            used = readout.merge_hits(raw[:used], ptr, knobs.merge_cm, clusters, cluster_ptr)
+            return clusters[:used], cluster_ptr
+        if used == kernel.NEVER_ACCEPTED:
             raise TrackingError(
                 f"knob min_superlayers: {knobs.min_superlayers}; of a million lines none crosses so many superlayers."
             )
@@ -165,5 +167,5 @@ def features(
     ``node_ptr`` i64[E+1] says where an event begins; of ``table`` (f32[E, 15], `EVENT_COLUMNS`) the axis is used.
     """
     x = np.empty((len(hits), len(FEATURES)), dtype=np.float32)
-    kernel.fill_features(_compiled(geometry), hits, node_ptr, table, geometry.planes.depth_cm, x)
+    readout.fill_features(_compiled(geometry), hits, node_ptr, table, geometry.planes.depth_cm, x)
     return x

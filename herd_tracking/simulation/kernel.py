@@ -1,4 +1,4 @@
-"""One event after the other, compiled: the primary, its knock-on electrons, the backsplash, the noise, the clusters.
+"""One event after the other, compiled: the primary, its knock-on electrons, the backsplash, the noise.
 
 Positions in cm, energies in GeV. ``draw`` is a numpy Generator; compiled code and numpy take the same numbers from it.
 """
@@ -14,27 +14,21 @@ _PROTON = 2212.0
 # Columns of the planes' table; 0 to 2 are the middle of the plane in cm.
 NORMAL_AXIS, NORMAL_SIGN, U_AXIS, U_SIGN, V_AXIS, HALF_U, HALF_V = 3, 4, 5, 6, 7, 8, 9
 _MAT_CM = 0.135  # six layers of 250 µm fibres, close-packed: what a slanted track crosses sideways
-_COORDINATE_SCALE_CM, _DEPTH_SCALE_CM, _ADC_SCALE, _RESIDUAL_SCALE_CM, RESIDUAL_BOUND = (
-    50.0,
-    15.0,
-    100.0,
-    10.0,
-    3.0,
-)
-_TOO_MANY = -1
-_NEVER_ACCEPTED = -2
+TOO_MANY = -1
+NEVER_ACCEPTED = -2
 _MAX_TRIES = 1_000_000
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def make_events(draw, rates, fit, first, pdgs, table, raw, ptr):
-    """Fill ``table`` f32[E, 15] and ``raw`` f32[room, 4] (plane, coordinate, ADC, size) with class in column 4.
+def make_events(draw, rates, fit, most, pdgs, table, raw, ptr):
+    """Fill ``table`` f32[E, 15], ``ptr`` i64[E+1] and ``raw`` f32[room, 5]: plane, coordinate, ADC, channels, class.
 
-    Returns the number of hits; `_TOO_MANY` when there is no room, `_NEVER_ACCEPTED` when no line is accepted.
+    ``pdgs`` f64[E] says which particles. Returns the number of hits; `TOO_MANY` when there is no room or an event has
+    more than ``most``, `NEVER_ACCEPTED` when no line is accepted.
     """
     used = 0
-    scratch = np.empty((4096, 5), dtype=np.float32)
     for event in range(len(pdgs)):
+        scratch = raw[used : used + most]
         pdg = pdgs[event]
         energy = math.exp(
             math.log(rates.energy_min_gev)
@@ -42,14 +36,14 @@ def make_events(draw, rates, fit, first, pdgs, table, raw, ptr):
         )
         entry, sector, point, direction = _primary(draw, rates, fit)
         if sector < 0:
-            return _NEVER_ACCEPTED
+            return NEVER_ACCEPTED
         made = _primary_hits(draw, rates, fit, point, direction, entry, scratch)
         depth = draw.gamma(3.0, rates.shower_depth_cm / 3.0)
         source = _at(point, direction, entry + depth)
         made = _backsplash(draw, rates, fit, energy, pdg, source, direction, scratch, made)
         made = _noise(draw, rates, fit, scratch, made)
         if made < 0:
-            return _TOO_MANY
+            return TOO_MANY
         axis_point, axis_direction = _axis(draw, rates, pdg, source, direction)
         before = _at(point, direction, entry - 60.0)
         table[event, 0], table[event, 7], table[event, 8] = energy, sector, pdg
@@ -58,14 +52,12 @@ def make_events(draw, rates, fit, first, pdgs, table, raw, ptr):
             table[event, 4 + axis] = before[axis]
             table[event, 9 + axis] = axis_direction[axis]
             table[event, 12 + axis] = axis_point[axis]
-        used = _clusters(rates, scratch, made, raw, used)
-        if used < 0:
-            return _TOO_MANY
+        used += made
         ptr[event + 1] = used
     return used
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _at(point, direction, path):
     """Return the point of a line after ``path``."""
     return (point[0] + path * direction[0], point[1] + path * direction[1], point[2] + path * direction[2])
@@ -109,7 +101,7 @@ def _primary(draw, rates, fit):
     return -1.0, -1, (0.0, 0.0, 0.0), (0.0, 0.0, -1.0)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _azimuth(draw):
     """Return cosine and sine of an angle, uniform on the circle: a point in the disk costs less than both functions."""
     while True:
@@ -120,7 +112,7 @@ def _azimuth(draw):
             return x / length, y / length
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _around(draw, axis, cosine):
     """Return a unit vector at this cosine to ``axis``, at any azimuth."""
     x, y, z = axis
@@ -137,7 +129,7 @@ def _around(draw, axis, cosine):
     return (cosine * x + c * ax + s * bx, cosine * y + c * ay + s * by, cosine * z + c * az + s * bz)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _cross(fit, plane, point, direction):
     """Return path, coordinate and whether it is within the plane, where a line crosses it."""
     normal = int(fit.table[plane, NORMAL_AXIS])
@@ -153,11 +145,11 @@ def _cross(fit, plane, point, direction):
     return path, u, abs(u) <= fit.table[plane, HALF_U] and abs(v) <= fit.table[plane, HALF_V]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _hit(draw, rates, fit, plane, u, direction, heavy, kind, scratch, made):
     """Add the hit of a particle unless it falls into a gap or is not seen; return how many hits there are."""
     if made < 0 or made >= len(scratch):
-        return _TOO_MANY
+        return TOO_MANY
     place = (u + fit.table[plane, HALF_U]) % fit.slot
     if abs(place - fit.slot / 2) > fit.active / 2 or draw.random() > rates.efficiency:
         return made
@@ -210,9 +202,9 @@ def _through(draw, rates, fit, sector, start, heading, momentum, late, kind, scr
         * fit.table[sector * _PER_SECTOR, NORMAL_SIGN]
     )
     left = draw.geometric(min(1.0, 1.0 / rates.backsplash_range_superlayers))
-    skip = draw.integers(0, _SUPERLAYERS) if late else 0
+    skip = int(draw.random() * _SUPERLAYERS) if late else 0
     theta = 0.0136 / (momentum * 1e-3) * math.sqrt(rates.radiation_lengths_per_superlayer)
-    for step in range(_SUPERLAYERS):
+    for step in range(skip, _SUPERLAYERS):
         # Outward from the calorimeter, or inward with the primary.
         superlayer = _SUPERLAYERS - 1 - step if along > 0 else step
         seen = False
@@ -224,13 +216,9 @@ def _through(draw, rates, fit, sector, start, heading, momentum, late, kind, scr
                 continue
             seen = True
             at = _at(at, toward, path)
-            if skip <= 0:
-                heavy = 1.0 + 0.5 * draw.exponential(1.0)
-                made = _hit(draw, rates, fit, plane, u, toward, heavy, kind, scratch, made)
+            heavy = 1.0 + 0.5 * draw.exponential(1.0)
+            made = _hit(draw, rates, fit, plane, u, toward, heavy, kind, scratch, made)
         if not seen:
-            continue
-        if skip > 0:
-            skip -= 1
             continue
         left -= 1
         if left <= 0:
@@ -271,11 +259,11 @@ def _noise(draw, rates, fit, scratch, made):
     """Add clusters of SiPM noise anywhere."""
     for _ in range(draw.poisson(rates.noise_per_1000_channels * fit.channels / 1000.0)):
         if made < 0 or made >= len(scratch):
-            return _TOO_MANY
+            return TOO_MANY
         plane = np.searchsorted(fit.cumulated, draw.random() * fit.channels, side="right")
         plane = min(plane, _SECTORS * _PER_SECTOR - 1)
         slots = round(2 * fit.table[plane, HALF_U] / fit.slot)
-        slot = draw.integers(0, max(slots, 1))
+        slot = int(draw.random() * max(slots, 1))
         u = (slot + 0.5) * fit.slot - fit.table[plane, HALF_U] + (draw.random() - 0.5) * fit.active
         scratch[made, 0] = plane
         scratch[made, 1] = u
@@ -302,73 +290,3 @@ def _axis(draw, rates, pdg, source, direction):
         source[2] + spread * draw.standard_normal(),
     )
     return point, smeared
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _clusters(rates, scratch, made, raw, used):
-    """Sort an event's hits by plane and coordinate, so that their order tells nothing, and merge those that touch."""
-    order = np.empty(made, dtype=np.int64)
-    begin = np.zeros(_SECTORS * _PER_SECTOR + 1, dtype=np.int64)
-    for i in range(made):
-        begin[int(scratch[i, 0]) + 1] += 1
-    for plane in range(_SECTORS * _PER_SECTOR):
-        begin[plane + 1] += begin[plane]
-    place = begin.copy()
-    for i in range(made):
-        plane = int(scratch[i, 0])
-        j = place[plane]
-        while j > begin[plane] and scratch[order[j - 1], 1] > scratch[i, 1]:
-            order[j] = order[j - 1]
-            j -= 1
-        order[j] = i
-        place[plane] += 1
-    start = used
-    strongest = np.float32(0)
-    for number in range(made):
-        i = order[number]
-        signal = scratch[i, 2]
-        if (
-            used > start
-            and raw[used - 1, 0] == scratch[i, 0]
-            and scratch[i, 1] - raw[used - 1, 1] < rates.merge_cm
-        ):
-            last = used - 1
-            total = raw[last, 2] + signal
-            raw[last, 1] = (raw[last, 1] * raw[last, 2] + scratch[i, 1] * signal) / total
-            raw[last, 2] = total
-            raw[last, 3] = max(raw[last, 3], scratch[i, 3]) + 1
-            if signal > strongest:
-                raw[last, 4], strongest = scratch[i, 4], signal
-            continue
-        if used >= len(raw):
-            return _TOO_MANY
-        for column in range(5):
-            raw[used, column] = scratch[i, column]
-        strongest = signal
-        used += 1
-    return used
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def fill_features(fit, raw, ptr, table, depth, x):
-    """Fill ``x`` f32[N, 7] (`FEATURES`) for hits ``raw`` f32[N, >=4]; events begin at ``ptr``; ``depth`` by plane."""
-    for event in range(len(ptr) - 1):
-        point = (float(table[event, 12]), float(table[event, 13]), float(table[event, 14]))
-        axis = (float(table[event, 9]), float(table[event, 10]), float(table[event, 11]))
-        for hit in range(ptr[event], ptr[event + 1]):
-            plane = int(raw[hit, 0])
-            coordinate, signal, size = raw[hit, 1], raw[hit, 2], raw[hit, 3]
-            normal, first = int(fit.table[plane, NORMAL_AXIS]), int(fit.table[plane, U_AXIS])
-            # An axis along a plane says nothing about it.
-            residual = RESIDUAL_BOUND
-            if abs(axis[normal]) > 1e-6:
-                path = (fit.table[plane, normal] - point[normal]) / axis[normal]
-                u = (point[first] + path * axis[first] - fit.table[plane, first]) * fit.table[plane, U_SIGN]
-                residual = min(max((coordinate - u) / _RESIDUAL_SCALE_CM, -RESIDUAL_BOUND), RESIDUAL_BOUND)
-            x[hit, 0] = coordinate / _COORDINATE_SCALE_CM
-            x[hit, 1] = depth[plane] / _DEPTH_SCALE_CM
-            x[hit, 2] = plane % _VIEWS
-            x[hit, 3] = plane < _PER_SECTOR
-            x[hit, 4] = math.log1p(signal / _ADC_SCALE)
-            x[hit, 5] = math.log(size)
-            x[hit, 6] = residual
