@@ -166,14 +166,15 @@ def _draw_hits(
 
     texts = hover_texts(seen, scores, truth)
     event = seen.events
-    for number, kind in enumerate(HIT_CLASSES if truth else ("hit",)):
+    # The last that is drawn covers the others: that is the primary.
+    for number, kind in reversed(list(enumerate(HIT_CLASSES if truth else ("hit",)))):
         chosen = np.flatnonzero(event.hit_class == number) if truth else np.arange(len(event.y))
         if len(chosen) == 0:
             continue
         mark: dict[str, Any] = {"symbol": MARKS.get(kind, "circle")}
         colour = colours[CLASS_COLOURS.get(kind, "first")]
         shades = np.array([colour] * len(texts) if scores is None else _shades(scores), dtype=object)
-        group = {"legendgroup": kind, "name": CLASS_NAMES.get(kind, kind)}
+        group = {"legendgroup": kind, "name": CLASS_NAMES.get(kind, kind), "legendrank": 1001 + number}
         for row, view in enumerate(views, start=1):
             here = chosen[view.planes[event.plane[chosen]]]
             edge = {

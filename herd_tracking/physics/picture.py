@@ -132,7 +132,7 @@ def _hits(
             s=20,
             color=colour,
             label=CLASS_NAMES.get(kind, kind),
-            zorder=4,
+            zorder=5 if kind == "primary" else 4,
             **face,
         )
     pale = chosen & ~strong
