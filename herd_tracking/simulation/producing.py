@@ -73,10 +73,10 @@ def simulate_dataset(
 
     check_request(events, seed, particles)
     knobs = (Knobs() if knobs is None else knobs).checked()
-    meta = description(events, seed, particles, knobs, geometry)
+    meta = description(seed, particles, knobs, geometry)
     pieces = simulate_pieces(events, seed, particles, threads=threads, knobs=knobs, geometry=geometry)
     columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TextColumn("events"))
-    bar = Progress(*columns, TextColumn("{task.speed:,.0f} events/s"), TimeRemainingColumn())
+    bar = Progress(*columns, TimeRemainingColumn())
     bar.disable = not progress
     with bar, DatasetWriter(Path(directory), meta) as writer:
         task = bar.add_task("simulating", total=events)
@@ -85,17 +85,14 @@ def simulate_dataset(
             bar.advance(task, len(piece))
 
 
-def description(
-    events: int, seed: int, particles: str, knobs: Knobs, geometry: Geometry = FIT
-) -> dict[str, Any]:
+def description(seed: int, particles: str, knobs: Knobs, geometry: Geometry = FIT) -> dict[str, Any]:
     """Return what a dataset says of how it was made."""
     return {
-        "source": "toy simulation of herd_tracking",
-        "events": events,
+        "source": "toy",
         "seed": seed,
         "particles": particles,
         "knobs": asdict(knobs),
-        "feature_names": list(FEATURES),
+        "features": list(FEATURES),
         "geometry": asdict(geometry),
         "geometry_hash": geometry.hash,
     }

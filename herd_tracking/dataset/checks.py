@@ -1,0 +1,93 @@
+"""What is wrong with events, said so that it can be found: which event, which field, which value."""
+
+import numpy as np
+
+from herd_tracking.dataset.packing import first_not_finite
+from herd_tracking.events import EVENT_COLUMNS, FEATURES, HIT_CLASSES, Events, TrackingError
+
+PLANES = 70
+
+
+def check_events(events: Events, what: str = "events", are_classes_needed: bool = True) -> None:
+    """Raise TrackingError for the first thing that no training could use; ``what`` begins the message.
+
+    ``are_classes_needed``: labels of one class only are an error, too; a single event may well have them.
+    """
+    _check_pointers(events, what)
+    _check_features(events, what)
+    if are_classes_needed and len(np.unique(events.y)) < 2:
+        value = int(events.y[0])
+        raise TrackingError(
+            f"{what}: field y: all {len(events.y):,} hits are {value}; signal (1) and background (0) are needed."
+        )
+
+
+def _name(events: Events, number: int, what: str) -> str:
+    return f"{what}: event {number} (id {int(events.event_id[number])})"
+
+
+def _check_pointers(events: Events, what: str) -> None:
+    if not len(events):
+        raise TrackingError(f"{what}: no events.")
+    hits, edges = np.diff(events.node_ptr), np.diff(events.edge_ptr)
+    for name, pointer, end in (
+        ("node_ptr", events.node_ptr, len(events.y)),
+        ("edge_ptr", events.edge_ptr, len(events.src)),
+    ):
+        if (
+            len(pointer) != len(events) + 1
+            or pointer[0] != 0
+            or pointer[-1] != end
+            or np.any(np.diff(pointer) < 0)
+        ):
+            raise TrackingError(
+                f"{what}: field {name}: must rise from 0 to {end} in {len(events) + 1} numbers."
+            )
+    if np.any(hits == 0):
+        raise TrackingError(f"{_name(events, int(np.argmax(hits == 0)), what)}: has no hits.")
+    if np.any(edges == 0):
+        raise TrackingError(f"{_name(events, int(np.argmax(edges == 0)), what)}: has no edges.")
+    total = np.add.reduceat(events.degree.astype(np.int64), events.node_ptr[:-1])
+    if np.any(total != edges):
+        bad = int(np.argmax(total != edges))
+        raise TrackingError(
+            f"{_name(events, bad, what)}: field degree: adds up to {total[bad]}, but there are {edges[bad]} edges."
+        )
+    most = np.maximum.reduceat(events.src.astype(np.int64), events.edge_ptr[:-1])
+    if np.any(most >= hits):
+        bad = int(np.argmax(most >= hits))
+        raise TrackingError(
+            f"{_name(events, bad, what)}: field src: {most[bad]} is no hit of it; allowed are 0 to {hits[bad] - 1}."
+        )
+
+
+def _check_features(events: Events, what: str) -> None:
+    if events.x.shape != (len(events.y), len(FEATURES)):
+        raise TrackingError(
+            f"{what}: field x: has shape {list(events.x.shape)}, should be {[len(events.y), len(FEATURES)]}: "
+            f"{', '.join(FEATURES)}."
+        )
+    row, column = first_not_finite(np.ascontiguousarray(events.x))
+    if row >= 0:
+        event = int(np.searchsorted(events.node_ptr, row, side="right") - 1)
+        raise TrackingError(
+            f"{_name(events, event, what)}: field x, feature {FEATURES[column]}: is {events.x[row, column]} at hit "
+            f"{row - int(events.node_ptr[event])}; it must be finite."
+        )
+    row, column = first_not_finite(np.ascontiguousarray(events.event))
+    if row >= 0:
+        raise TrackingError(
+            f"{_name(events, row, what)}: field event, column {EVENT_COLUMNS[column]}: is {events.event[row, column]}; "
+            "it must be finite."
+        )
+    for name, values, top in (
+        ("y", events.y, 1),
+        ("hit_class", events.hit_class, len(HIT_CLASSES) - 1),
+        ("plane", events.plane, PLANES - 1),
+    ):
+        if len(values) and int(values.max()) > top:
+            bad = int(np.argmax(values > top))
+            event = int(np.searchsorted(events.node_ptr, bad, side="right") - 1)
+            raise TrackingError(
+                f"{_name(events, event, what)}: field {name}: {values[bad]}; allowed are 0 to {top}."
+            )
