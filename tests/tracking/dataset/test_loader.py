@@ -1,0 +1,149 @@
+"""Batches: they are the events that they were packed from, whoever shares them, and bad events are named."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from herd_tracking.dataset import Loader, check_events
+from herd_tracking.events import TrackingError
+
+
+def as_sets(batches):
+    return [set(batch.event.tolist()) for batch in batches]
+
+
+def test_batch_is_the_events_that_it_was_packed_from(write, some_events):
+    loader = Loader(write(some_events), "train", 64, seed=3)
+    for batch in loader:
+        for place, number in enumerate(batch.event.tolist()):
+            event = some_events.take(number, number + 1)
+            first, last = batch.node_ptr[place : place + 2].tolist()
+            np.testing.assert_array_equal(batch.x[first:last].numpy(), event.x)
+            np.testing.assert_array_equal(batch.y[first:last].numpy(), event.y)
+            rows = batch.rowptr[first : last + 1].numpy()
+            np.testing.assert_array_equal(np.diff(rows), event.degree)
+            np.testing.assert_array_equal(batch.src[rows[0] : rows[-1]].numpy() - first, event.src)
+            with np.errstate(divide="ignore"):
+                want = np.where(event.degree > 0, 1 / event.degree, 0)
+            np.testing.assert_allclose(batch.inverse_degree[first:last].numpy(), want, rtol=1e-6)
+
+
+@pytest.mark.parametrize("world", [2, 3, 7])
+def test_workers_see_the_global_batches_that_one_sees(write, some_events, world):
+    dataset = write(some_events)
+    alone = as_sets(Loader(dataset, "train", 100, seed=1))
+    shared = [as_sets(Loader(dataset, "train", 100, seed=1, rank=rank, world=world)) for rank in range(world)]
+    assert [set().union(*parts) for parts in zip(*shared, strict=True)] == alone
+    assert sum(len(one) for parts in shared for one in parts) == sum(map(len, alone))
+
+
+def test_worker_without_an_event_still_gets_a_batch(write, some_events):
+    loader = Loader(write(some_events), "train", 256, limit=1, rank=1, world=2)
+    (batch,) = loader
+    assert len(batch.event) == 0 and batch.x.shape == (0, 7) and batch.rowptr.tolist() == [0]
+
+
+def test_batches_of_one_shape_hold_every_event_once_and_mask_the_rest(write, some_events):
+    loader = Loader(write(some_events), "train", seed=2, node_budget=3000, edge_budget=30_000)
+    seen = []
+    batches = list(loader)
+    assert len(batches) == len(loader)
+    for batch in batches:
+        assert batch.x.shape == (3000, 7) and batch.src.shape == (30_000,) and batch.rowptr[-1] == 30_000
+        hits = int(batch.node_ptr[-1])
+        assert batch.mask.sum() == hits and batch.mask[:hits].all() and not batch.inverse_degree[hits:].any()
+        assert set(batch.src[batch.rowptr[hits] :].tolist()) <= {2999}
+        seen += batch.event.tolist()
+    assert sorted(seen) == loader.numbers.tolist()
+
+
+def test_event_larger_than_the_budget_is_named(write, some_events):
+    dataset = write(some_events)
+    numbers = dataset.split("train").numbers
+    hits = np.diff(some_events.node_ptr)[numbers]
+    worst = numbers[np.argmax(hits)]
+    with pytest.raises(
+        TrackingError, match=f"event {worst} has {hits.max()} nodes; the node_budget leaves room for 59"
+    ):
+        Loader(dataset, "train", node_budget=60, edge_budget=10**6)
+
+
+def test_shard_that_vanishes_while_training_is_named(write, some_events):
+    dataset = write(some_events)
+    loader = Loader(dataset, "train", 64)
+    shutil.rmtree(dataset.directory / "shard-00000")
+    with pytest.raises(TrackingError, match="shard-00000/.*is missing"):
+        list(loader)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_value_that_is_not_finite_is_named(write, some_events, value):
+    dataset = write(some_events)
+    path = dataset.directory / "shard-00000" / "x.npy"
+    x = np.load(path)
+    x[0, 4] = value
+    np.save(path, x)
+    with pytest.raises(TrackingError, match="event 0: field x, feature log_adc"):
+        for split in ("train", "validation", "test"):
+            list(Loader(dataset, split, 64))
+
+
+def test_wrong_neighbours_are_named_before_they_are_used(write, some_events):
+    dataset = write(some_events)
+    path = dataset.directory / "shard-00000" / "src.npy"
+    src = np.load(path)
+    src[:] = 255
+    np.save(path, src)
+    with pytest.raises(TrackingError, match="in shard-00000: degree and src do not fit"):
+        list(Loader(dataset, "train", 64))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"batch_events": 0}, {"rank": 2, "world": 2}, {"node_budget": 10}, {"limit": 0}],
+    ids=str,
+)
+def test_wrong_arguments_are_refused(write, some_events, arguments):
+    with pytest.raises(TrackingError):
+        Loader(write(some_events), "train", **arguments)
+
+
+def _set(index, value):
+    def change(array):
+        array[index] = value
+
+    return change
+
+
+def test_good_events_pass(some_events):
+    check_events(some_events)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"x": _set((3, 6), np.nan)}, "event 0 .*feature axis_residual: is nan at hit 3"),
+        ({"event": _set((2, 0), np.inf)}, "event 2 .*column energy_gev: is inf"),
+        ({"y": _set(slice(None), 0)}, "field y: all .* hits are 0"),
+        ({"y": _set(5, 2)}, "event 0 .*field y: 2; allowed are 0 to 1"),
+        ({"plane": _set(0, 200)}, "field plane: 200; allowed are 0 to 69"),
+        ({"degree": _set(0, 0)}, "event 0 .*field degree: adds up to"),
+        ({"src": _set(0, 255)}, "event 0 .*field src: 255 is no hit of it"),
+        ({"node_ptr": _set(4, 0)}, "field node_ptr: must rise"),
+        ({"x": lambda x: x[:, :3]}, "field x: has shape"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_wrong_with_events_is_said(spoiled, changes, said):
+    with pytest.raises(TrackingError, match=said):
+        check_events(spoiled(**changes))
+
+
+def test_event_without_hits_or_edges_is_named(spoiled):
+    empty = spoiled(node_ptr=lambda pointer: np.where(np.arange(11) == 3, pointer[4], pointer))
+    with pytest.raises(TrackingError, match="event 3 .*has no hits"):
+        check_events(empty)
+    without = spoiled(edge_ptr=lambda pointer: np.where(np.arange(11) == 3, pointer[4], pointer))
+    with pytest.raises(TrackingError, match="event 3 .*has no edges"):
+        check_events(without)

@@ -1,0 +1,129 @@
+"""Datasets as files: what is written is read, and what is not whole is refused with the reason."""
+
+import errno
+import json
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from herd_tracking.commands.dataset import register
+from herd_tracking.dataset import Dataset, DatasetWriter, files
+from herd_tracking.events import ARRAYS, TrackingError
+
+from .conftest import META
+
+
+def test_what_was_written_is_read(write, some_events):
+    dataset = write(some_events)
+    read = dataset.events()
+    assert len(dataset.meta.shards) == 4 and len(dataset) == len(some_events)
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(read, name), getattr(some_events, name), err_msg=name)
+
+
+def test_splits_are_read_event_by_event(write, some_events):
+    dataset = write(some_events)
+    ids = [dataset.events(dataset.split(name)).event_id for name in ("train", "validation", "test")]
+    assert sorted(np.concatenate(ids)) == sorted(some_events.event_id)
+    assert len(dataset.events(dataset.split("train"), limit=7)) == 7
+
+
+@pytest.mark.parametrize("array", ARRAYS)
+def test_file_that_is_cut_off_is_refused(write, some_events, array):
+    dataset = write(some_events)
+    path = dataset.directory / "shard-00001" / f"{array}.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(TrackingError, match=f"shard-00001/{array}.npy.*truncated or foreign"):
+        Dataset.open(dataset.directory)
+
+
+def test_shard_that_is_missing_is_named(write, some_events):
+    dataset = write(some_events)
+    (dataset.directory / "shard-00002" / "x.npy").unlink()
+    with pytest.raises(TrackingError, match="shard-00002/x.npy: is missing"):
+        Dataset.open(dataset.directory)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"format": "other"}, "foreign"),
+        ({"schema_version": 2}, "schema version 2; this program reads 1"),
+        ({"features": ["coordinate"]}, "field features: coordinate; this program has"),
+        ({"shards": [{"name": "../../etc", "events": 1, "hits": 1, "edges": 1}]}, "field shards.0.name"),
+        ({"surprise": 1}, "field surprise"),
+        ({"shards": []}, "has no events"),
+    ],
+    ids=str,
+)
+def test_description_that_does_not_fit_is_refused(write, some_events, change, said):
+    dataset = write(some_events)
+    path = dataset.directory / "dataset.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(TrackingError, match=said):
+        Dataset.open(dataset.directory)
+
+
+@pytest.mark.parametrize("text", ["", "[1", "[]", "\x00"])
+def test_description_that_is_none_is_refused(tmp_path, text):
+    (tmp_path / "dataset.json").write_text(text)
+    with pytest.raises(TrackingError, match="dataset.json"):
+        Dataset.open(tmp_path)
+
+
+def test_directory_without_a_description_is_no_dataset(tmp_path):
+    with pytest.raises(TrackingError, match="no dataset.*herd_tracking simulate"):
+        Dataset.open(tmp_path / "nowhere")
+
+
+def test_full_disk_leaves_nothing_and_says_so(tmp_path, some_events, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.np, "save", full)
+    with (
+        pytest.raises(TrackingError, match="No space left on device. Is the disk full?"),
+        DatasetWriter(tmp_path / "full", META) as writer,
+    ):
+        writer.append(some_events)
+    assert list((tmp_path / "full").iterdir()) == []
+
+
+def test_interrupted_writer_leaves_no_dataset(tmp_path, some_events):
+    with pytest.raises(KeyboardInterrupt), DatasetWriter(tmp_path / "half", META) as writer:
+        writer.append(some_events)
+        raise KeyboardInterrupt
+    with pytest.raises(TrackingError, match="no dataset"):
+        Dataset.open(tmp_path / "half")
+
+
+def test_somebodys_files_are_not_touched(tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(TrackingError, match="is not empty"):
+        DatasetWriter(tmp_path, META, is_overwritten=True)
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
+@pytest.fixture
+def app():
+    """A command line with these commands only."""
+    made = typer.Typer()
+    made.callback()(lambda: None)
+    register(made)
+    return made
+
+
+def test_info_describes(app, write, some_events):
+    dataset = write(some_events)
+    done = CliRunner().invoke(app, ["info", str(dataset.directory), "--json"])
+    told = json.loads(done.output)
+    assert told["events"] == len(some_events) and told["geometry_hash"] == META["geometry_hash"]
+    assert sum(told["splits"].values()) == len(some_events)
+    assert "1,500" in CliRunner().invoke(app, ["info", str(dataset.directory)]).output
+
+
+def test_reference_size_fits_the_disk(write, some_events):
+    described = write(some_events, shard_events=1500).describe()
+    assert described["bytes_per_event"] * 4_300_000 < 12e9
