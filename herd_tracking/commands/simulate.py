@@ -1,6 +1,5 @@
 """The command that makes toy events: ``simulate``."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -37,9 +36,9 @@ def simulate_command(
     particles: Annotated[
         Literal["electron", "proton", "both"], typer.Option(help="With 'both' they take turns.")
     ] = "electron",
-    workers: Annotated[
+    threads: Annotated[
         int | None,
-        typer.Option(min=1, help="Threads, by default one for each core; the events do not depend on it."),
+        typer.Option(min=1, help="By default one for each core; the events do not depend on it."),
     ] = None,
     knob: Annotated[
         list[str] | None,
@@ -59,10 +58,8 @@ def simulate_command(
     """Simulate a dataset of toy events of the Fiber Tracker (not HERD's own simulation, which is not public)."""
     from herd_tracking.simulation.producing import simulate_dataset
 
-    workers = workers or len(os.sched_getaffinity(0))
-    simulate_dataset(
-        directory, events, seed, particles, workers, changed_knobs(knob or []), is_overwritten=overwrite
-    )
+    changed = changed_knobs(knob or [])
+    simulate_dataset(directory, events, seed, particles, threads, knobs=changed, is_overwritten=overwrite)
     typer.echo(f"wrote {events:,} events to {directory}")
 
 

@@ -2,16 +2,21 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from herd_tracking.events import FEATURES, Events, TrackingError
 from herd_tracking.geometry import FIT, Geometry
 from herd_tracking.simulation.generator import CHUNK, Particles, check_request, simulate
 from herd_tracking.simulation.knobs import Knobs
+
+if TYPE_CHECKING:
+    from herd_tracking.dataset import Dataset
 
 PIECE = 8 * CHUNK
 """Events that a thread makes at a time, about 25 MB."""
@@ -25,7 +30,7 @@ def simulate_pieces(
     threads: int | None = None,
     knobs: Knobs | None = None,
     geometry: Geometry = FIT,
-) -> Iterator[Events]:
+) -> Generator[Events, None, None]:
     """Yield the events of ``simulate(events, seed, ...)`` in order, in pieces of at most `PIECE`.
 
     ``threads`` (None: one for each core that this process may use) make them at the same time; the compiled part does
@@ -61,15 +66,17 @@ def simulate_dataset(
     knobs: Knobs | None = None,
     geometry: Geometry = FIT,
     progress: bool = True,
-) -> None:
-    """Write a dataset of ``events`` simulated events to ``directory``, with a progress bar unless not ``progress``.
+    is_overwritten: bool = False,
+) -> "Dataset":
+    """Write ``events`` simulated events to ``directory`` and return the dataset; a bar shows how far it is.
 
-    Its description has all that is needed to make it again: seed, particles, knobs, geometry. Raises TrackingError for
-    numbers that are not allowed, and as the writer does: for a directory that is not empty, for a full disk.
+    The dataset says all that is needed to make it again: seed, particles, knobs, geometry. ``is_overwritten`` lets an
+    older dataset be replaced. Raises TrackingError for numbers that are not allowed, a directory that is not empty, and
+    a full disk.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from herd_tracking.dataset import DatasetWriter
+    from herd_tracking.dataset import Dataset, DatasetWriter
 
     check_request(events, seed, particles)
     knobs = (Knobs() if knobs is None else knobs).checked()
@@ -78,11 +85,12 @@ def simulate_dataset(
     columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TextColumn("events"))
     bar = Progress(*columns, TimeRemainingColumn())
     bar.disable = not progress
-    with bar, DatasetWriter(Path(directory), meta) as writer:
+    with bar, closing(pieces), DatasetWriter(directory, meta, is_overwritten) as writer:
         task = bar.add_task("simulating", total=events)
         for piece in pieces:
             writer.append(piece)
             bar.advance(task, len(piece))
+    return Dataset.open(directory)
 
 
 def description(seed: int, particles: str, knobs: Knobs, geometry: Geometry = FIT) -> dict[str, Any]:
@@ -95,6 +103,7 @@ def description(seed: int, particles: str, knobs: Knobs, geometry: Geometry = FI
         "features": list(FEATURES),
         "geometry": asdict(geometry),
         "geometry_hash": geometry.hash,
+        "made_by": f"rayster {version('rayster')}",
     }
 
 
