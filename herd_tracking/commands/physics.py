@@ -41,7 +41,8 @@ def evaluate_command(
     ] = "99.5% efficiency",
     output: OutputDirectory = Path("evaluation"),
     history: Annotated[
-        Path | None, typer.Option(help="JSON of the training's epochs, for its curves.")
+        Path | None,
+        typer.Option(help="JSON of the training's epochs, for its curves; the run's own by default."),
     ] = None,
     report: Annotated[bool, typer.Option(help="Also write the report (HTML and PDF).")] = True,
 ) -> None:
@@ -53,11 +54,13 @@ def evaluate_command(
     from herd_tracking.physics.report import write_report
 
     console = Console()
+    models = named_checkpoints(checkpoint or [])
+    history = history or history_of(models)
     past = read_history(history) if history else None
     opened, events, geometry = _opened(dataset, split, limit)
     scores: dict[str, Any] = {}
     with console.status("scoring hits …") as status:
-        for name, path in named_checkpoints(checkpoint or []):
+        for name, path in models:
             status.update(f"scoring hits with {name} …")
             scores[name] = _score(opened, path, split, limit)
         status.update("making baselines …")
@@ -149,6 +152,15 @@ def named_checkpoints(given: list[str]) -> list[tuple[str, Path]]:
             raise TrackingError(f"checkpoint: two are named '{name}'; name them apart, as NAME=PATH.")
         found.append((name, place))
     return found
+
+
+def history_of(models: list[tuple[str, Path]]) -> Path | None:
+    """Return where the run of the only one of ``models`` wrote its epochs; None for several, or where there is none."""
+    if len(models) != 1:
+        return None
+    path = models[0][1]
+    found = (path if path.is_dir() else path.parent) / "history.json"
+    return found if found.is_file() else None
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:

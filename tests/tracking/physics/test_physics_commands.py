@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from herd_tracking.commands.physics import named_checkpoints, read_history, register
+from herd_tracking.commands.physics import history_of, named_checkpoints, read_history, register
 from herd_tracking.events import TrackingError
 from herd_tracking.geometry import FIT
 from herd_tracking.physics import report
@@ -117,6 +117,18 @@ def test_checkpoints_are_named_as_their_run(tmp_path):
         "second",
         "x",
     ]
+
+
+def test_history_is_that_of_the_only_run(tmp_path):
+    (tmp_path / "history.json").write_text("[]")
+    (tmp_path / "best.pt").touch()
+    assert (
+        history_of([("a", tmp_path)])
+        == history_of([("a", tmp_path / "best.pt")])
+        == tmp_path / "history.json"
+    )
+    assert history_of([("a", tmp_path), ("b", tmp_path)]) is None
+    assert history_of([("a", tmp_path / "other" / "best.pt")]) is None
 
 
 @pytest.mark.parametrize("text", ['[{"epoch": 1}]', '{"epoch": 1}\n'])
