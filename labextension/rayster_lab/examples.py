@@ -15,7 +15,7 @@ FOLDER = "RaySTER examples"
 
 
 def examples(directory: Path = DIRECTORY) -> list[dict[str, Any]]:
-    """Return ``name``, ``title`` and ``description`` of each notebook, as its metadata has them, in the order of names."""
+    """Return ``name``, ``title`` and ``description`` of each notebook, as its metadata has them, by name."""
     found = []
     for path in sorted(directory.glob("*.ipynb")):
         said = json.loads(path.read_text(encoding="utf-8"))["metadata"]["rayster"]
@@ -24,7 +24,7 @@ def examples(directory: Path = DIRECTORY) -> list[dict[str, Any]]:
 
 
 class ExamplesHandler(APIHandler):
-    """``GET rayster/examples``: the list; ``POST``: ``{"name"}`` is copied, unless it is there, ``{"path"}`` is told."""
+    """``GET rayster/examples``: the list; ``POST``: copies ``{"name"}`` unless it is there, tells ``{"path"}``."""
 
     _track_activity = False
 
@@ -52,5 +52,7 @@ class ExamplesHandler(APIHandler):
             if not await ensure_async(contents.dir_exists(FOLDER)):
                 await ensure_async(contents.save({"type": "directory"}, FOLDER))
             notebook = json.loads((DIRECTORY / f"{name}.ipynb").read_text(encoding="utf-8"))
-            await ensure_async(contents.save({"type": "notebook", "format": "json", "content": notebook}, path))
+            await ensure_async(
+                contents.save({"type": "notebook", "format": "json", "content": notebook}, path)
+            )
         return path
