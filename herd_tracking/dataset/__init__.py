@@ -10,6 +10,7 @@ _HOME = {
     "Meta": "meta",
     "Selection": "store",
     "check_events": "checks",
+    "import_dataset": "importing",
 }
 __all__ = sorted(_HOME)
 

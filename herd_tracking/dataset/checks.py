@@ -1,5 +1,7 @@
 """What is wrong with events, said so that it can be found: which event, which field, which value."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from herd_tracking.dataset.packing import first_not_finite
@@ -8,13 +10,20 @@ from herd_tracking.events import EVENT_COLUMNS, FEATURES, HIT_CLASSES, Events, T
 PLANES = 70
 
 
-def check_events(events: Events, what: str = "events", are_classes_needed: bool = True) -> None:
+def check_events(
+    events: Events, what: str = "events", are_classes_needed: bool = True, first_event: int = 0
+) -> None:
     """Raise TrackingError for the first thing that no training could use; ``what`` begins the message.
 
     ``are_classes_needed``: labels of one class only are an error, too; a single event may well have them.
+    ``first_event``: the number that the first of ``events`` has where they are from.
     """
-    _check_pointers(events, what)
-    _check_features(events, what)
+
+    def name(number: int) -> str:
+        return f"{what}: event {first_event + number} (id {int(events.event_id[number])})"
+
+    _check_pointers(events, what, name)
+    _check_features(events, what, name)
     if are_classes_needed and len(np.unique(events.y)) < 2:
         value = int(events.y[0])
         raise TrackingError(
@@ -22,15 +31,11 @@ def check_events(events: Events, what: str = "events", are_classes_needed: bool 
         )
 
 
-def _name(events: Events, number: int, what: str) -> str:
-    return f"{what}: event {number} (id {int(events.event_id[number])})"
-
-
-def _check_pointers(events: Events, what: str) -> None:
+def _check_pointers(events: Events, what: str, name: Callable[[int], str]) -> None:
     if not len(events):
         raise TrackingError(f"{what}: no events.")
     hits, edges = np.diff(events.node_ptr), np.diff(events.edge_ptr)
-    for name, pointer, end in (
+    for field, pointer, end in (
         ("node_ptr", events.node_ptr, len(events.y)),
         ("edge_ptr", events.edge_ptr, len(events.src)),
     ):
@@ -41,27 +46,27 @@ def _check_pointers(events: Events, what: str) -> None:
             or np.any(np.diff(pointer) < 0)
         ):
             raise TrackingError(
-                f"{what}: field {name}: must rise from 0 to {end} in {len(events) + 1} numbers."
+                f"{what}: field {field}: must rise from 0 to {end} in {len(events) + 1} numbers."
             )
     if np.any(hits == 0):
-        raise TrackingError(f"{_name(events, int(np.argmax(hits == 0)), what)}: has no hits.")
+        raise TrackingError(f"{name(int(np.argmax(hits == 0)))}: has no hits.")
     if np.any(edges == 0):
-        raise TrackingError(f"{_name(events, int(np.argmax(edges == 0)), what)}: has no edges.")
+        raise TrackingError(f"{name(int(np.argmax(edges == 0)))}: has no edges.")
     total = np.add.reduceat(events.degree.astype(np.int64), events.node_ptr[:-1])
     if np.any(total != edges):
         bad = int(np.argmax(total != edges))
         raise TrackingError(
-            f"{_name(events, bad, what)}: field degree: adds up to {total[bad]}, but there are {edges[bad]} edges."
+            f"{name(bad)}: field degree: adds up to {total[bad]}, but there are {edges[bad]} edges."
         )
     most = np.maximum.reduceat(events.src.astype(np.int64), events.edge_ptr[:-1])
     if np.any(most >= hits):
         bad = int(np.argmax(most >= hits))
         raise TrackingError(
-            f"{_name(events, bad, what)}: field src: {most[bad]} is no hit of it; allowed are 0 to {hits[bad] - 1}."
+            f"{name(bad)}: field src: {most[bad]} is no hit of it; allowed are 0 to {hits[bad] - 1}."
         )
 
 
-def _check_features(events: Events, what: str) -> None:
+def _check_features(events: Events, what: str, name: Callable[[int], str]) -> None:
     if events.x.shape != (len(events.y), len(FEATURES)):
         raise TrackingError(
             f"{what}: field x: has shape {list(events.x.shape)}, should be {[len(events.y), len(FEATURES)]}: "
@@ -71,16 +76,16 @@ def _check_features(events: Events, what: str) -> None:
     if row >= 0:
         event = int(np.searchsorted(events.node_ptr, row, side="right") - 1)
         raise TrackingError(
-            f"{_name(events, event, what)}: field x, feature {FEATURES[column]}: is {events.x[row, column]} at hit "
+            f"{name(event)}: field x, feature {FEATURES[column]}: is {events.x[row, column]} at hit "
             f"{row - int(events.node_ptr[event])}; it must be finite."
         )
     row, column = first_not_finite(np.ascontiguousarray(events.event))
     if row >= 0:
         raise TrackingError(
-            f"{_name(events, row, what)}: field event, column {EVENT_COLUMNS[column]}: is {events.event[row, column]}; "
+            f"{name(row)}: field event, column {EVENT_COLUMNS[column]}: is {events.event[row, column]}; "
             "it must be finite."
         )
-    for name, values, top in (
+    for field, values, top in (
         ("y", events.y, 1),
         ("hit_class", events.hit_class, len(HIT_CLASSES) - 1),
         ("plane", events.plane, PLANES - 1),
@@ -88,6 +93,4 @@ def _check_features(events: Events, what: str) -> None:
         if len(values) and int(values.max()) > top:
             bad = int(np.argmax(values > top))
             event = int(np.searchsorted(events.node_ptr, bad, side="right") - 1)
-            raise TrackingError(
-                f"{_name(events, event, what)}: field {name}: {values[bad]}; allowed are 0 to {top}."
-            )
+            raise TrackingError(f"{name(event)}: field {field}: {values[bad]}; allowed are 0 to {top}.")
