@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from herd_tracking.graphs import build_edges
 
+# Two neighbouring sectors, and few planes, so that a hit has more than k others to choose from.
 hits_of_event = st.lists(
-    st.tuples(st.integers(0, 69), st.integers(-5000, 5000)), min_size=0, max_size=25, unique=True
+    st.tuples(st.integers(8, 19), st.integers(-5000, 5000)), min_size=0, max_size=40, unique=True
 )
 
 
@@ -80,6 +81,16 @@ def test_sources_take_one_byte_while_they_can(hits, kind):
     plane = np.arange(hits, dtype=np.uint8) % 70
     _, _, src = build_edges(np.array([0, hits]), plane, np.arange(hits, dtype=np.float32))
     assert src.dtype == kind and src.max() == hits - 1
+
+
+def test_a_hit_chooses_its_nearest_on_both_sides():
+    # Given a hit of superlayer 1 that no hit of superlayer 0 or 2 would choose
+    plane = np.array([0, 2, 2, 2, 2, 4], dtype=np.uint8)
+    coordinate = np.array([0, 30, 1, 2, 3, 0], dtype=np.float32)
+    ptr = np.array([0, 6])
+    found = set(pairs_of(*build_edges(ptr, plane, coordinate), ptr, 0))
+    # Then it chooses them
+    assert {(0, 1), (1, 0), (5, 1), (1, 5)} <= found
 
 
 def test_no_events_have_no_edges():

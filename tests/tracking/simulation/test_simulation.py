@@ -144,6 +144,34 @@ def test_backsplash_grows_with_energy_as_the_knob_says(electrons):
     assert ratio == pytest.approx(expected, rel=0.1)
 
 
+@pytest.mark.parametrize("view", [0, 1])
+def test_backsplash_goes_back_along_the_shower(view):
+    """If it hardly spreads and goes straight, its hits are where the true line is."""
+    narrow = Knobs(
+        backsplash_cosine_power=1e4,
+        backsplash_photons=0,
+        backsplash_momentum_mev=1e5,
+        backsplash_range_superlayers=50,
+    )
+    events = simulate(500, 3, knobs=narrow)
+    own = FIT.planes.sector[events.plane] == events.column("sector")[events.event_of_hit()]
+    hits = np.flatnonzero((events.hit_class == BACKSPLASH) & own & (events.plane % 2 == view))
+    line, _ = true_coordinates(events, hits)
+    assert len(hits) > 10_000
+    assert np.median(np.abs(events.coordinate_cm()[hits] - line)) < 1.0
+
+
+def test_a_slanted_track_leaves_more_signal_by_its_longer_path():
+    events = simulate(
+        2000, 9, knobs=Knobs(backsplash_at_100_gev=0, noise_per_1000_channels=0, delta_per_plane=0)
+    )
+    direction = columns(events, "direction_x", "direction_y", "direction_z")[events.event_of_hit()]
+    cosine = np.abs(np.sum(direction * FIT.planes.normal[events.plane], axis=1))
+    counts = 100 * np.expm1(events.feature("log_adc").astype(float)) * cosine
+    steep, slanted = cosine > 0.9, cosine < 0.6
+    assert np.median(counts[slanted]) == pytest.approx(np.median(counts[steep]), rel=0.03)
+
+
 def test_protons_have_less_backsplash(electrons, protons):
     everyone = slice(None)
     ratio = backsplash_per_event(protons, everyone) / backsplash_per_event(electrons, everyone)
