@@ -51,7 +51,7 @@ class Batches:
 
 
 def ahead(batches: Iterable[Batch]) -> Iterator[Batch]:
-    """Yield ``batches``; a thread makes up to `_AHEAD` of them before they are asked for. Its errors are raised here."""
+    """Yield ``batches``; a thread makes up to `_AHEAD` of them in advance. Its errors are raised here."""
     made: queue.Queue[Batch | BaseException | None] = queue.Queue(_AHEAD)
     is_over = threading.Event()
 

@@ -22,7 +22,7 @@ def budget(mean_per_event: float, events: int) -> int:
 
 
 def padded(batch: Batch, hits: int, edges: int) -> Batch:
-    """Return ``batch`` filled up to ``hits`` hits and ``edges`` edges, or as it is if there is no room for one hit more.
+    """Return ``batch`` filled up to ``hits`` hits and ``edges`` edges, or as it is if there is no room for a hit.
 
     Added edges are loops at the last added hit; `Batch.mask` is 0 for added hits.
     """
