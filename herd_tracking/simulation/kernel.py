@@ -194,7 +194,8 @@ def _primary_hits(draw, rates, fit, point, direction, entry, scratch):
 def _through(draw, rates, fit, sector, start, heading, momentum, late, kind, scratch, made):
     """Let a soft particle go through a sector: it scatters, and stops after some superlayers.
 
-    ``late``: it is a photon, and nothing is seen before it converts.
+    ``late``: it is a photon, and nothing is seen before it converts, in any of the superlayers alike. Scattering is
+    13.6 MeV / p * sqrt(x / X0) per projection and superlayer (Particle Data Group, without the logarithm).
     """
     at, toward = start, heading
     along = (
@@ -241,9 +242,8 @@ def _backsplash(draw, rates, fit, energy, pdg, source, direction, scratch, made)
         late = draw.random() < rates.backsplash_photons
         momentum = 1.0 + draw.exponential(rates.backsplash_momentum_mev)
         for sector in range(_SECTORS):
-            plane = (
-                sector * _PER_SECTOR + _PER_SECTOR - 1
-            )  # a straight line that misses the innermost misses most
+            # A straight line that misses the innermost plane misses most of the others.
+            plane = sector * _PER_SECTOR + _PER_SECTOR - 1
             if (
                 back[int(fit.table[plane, NORMAL_AXIS])] * fit.table[plane, NORMAL_SIGN] > 0.05
                 and _cross(fit, plane, source, back)[2]

@@ -28,9 +28,11 @@ class Knobs:
     crosstalk: float = 0.15
     """Probability that a cluster lights a further channel."""
     radiation_lengths_per_superlayer: float = 0.02
+    """What a soft particle scatters in; the primary, of 100 GeV or more, goes straight."""
     delta_per_plane: float = 0.03
     """Probability of a knock-on electron at each plane that the primary crosses."""
     delta_angle_rad: float = 0.5
+    """Mean of its (exponential) angle to the primary. It has 5 MeV, and the backsplash's range."""
     backsplash_at_100_gev: float = 8.0
     """Secondaries that leave the calorimeter backward, in the mean, for an electron of 100 GeV."""
     backsplash_exponent: float = 0.5
@@ -48,6 +50,7 @@ class Knobs:
     noise_per_1000_channels: float = 0.04
     """Clusters of SiPM noise, in one event."""
     noise_adc: float = 45.0
+    """Scale of a noise cluster's signal: it is this, times 0.7 and an exponential of mean 0.5."""
     merge_cm: float = 0.05
     """Hits of one plane that are nearer than this are one cluster; what gave more of its signal, gives its name."""
     shower_depth_cm: float = 4.5
