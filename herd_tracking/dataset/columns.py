@@ -74,9 +74,9 @@ def names_in(available: Iterable[str], names: Mapping[str, str], where: str) -> 
     found = dict(names)
     for column in COLUMNS:
         usual = (column, *(f"{HERDSOFTWARE[column]}{mark}{column}" for mark in "_."))
-        name = next((name for name in usual if name in there), None)
-        if name is not None and column not in names:
-            found[column] = name
+        as_usual = [name for name in usual if name in there]
+        if as_usual and column not in names:
+            found[column] = as_usual[0]
     wanted = [*MEASURED, *EVENT_COLUMNS]
     wanted += (
         [] if "plane" in found else ["plane (or hit_sector, superlayer, view)"][: not _all(PLACES, found)]

@@ -1,26 +1,31 @@
 """Batches of a split, as the network reads them: in an order that does not depend on how many workers share them."""
 
 import itertools
-import mmap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 
 from herd_tracking.batch import Batch
-from herd_tracking.dataset.order import BLOCK_EVENTS, WINDOW_BLOCKS, epoch_order, fill_budget, share_of
-from herd_tracking.dataset.packing import first_not_finite, pack
+from herd_tracking.dataset.order import (
+    WINDOW_EVENTS,
+    batch_begins,
+    batch_begins_in_budget,
+    epoch_order,
+    share_of,
+)
+from herd_tracking.dataset.packing import pack
+from herd_tracking.dataset.padding import padded
+from herd_tracking.dataset.reading import Reader, Window
+from herd_tracking.dataset.resident import ResidentEvents, fits, resident_bytes
 from herd_tracking.dataset.store import Dataset
-from herd_tracking.events import FEATURES, Events, TrackingError
+from herd_tracking.events import FEATURES, TrackingError
 
+_DEGREES = np.arange(2**16)
+_INVERSE = np.where(_DEGREES > 0, 1 / np.maximum(_DEGREES, 1), 0).astype(np.float32)
 
-@dataclass
-class _Sizes:
-    """Hits and edges of each event that is visited, by its place in ``numbers``."""
-
-    hits: np.ndarray
-    edges: np.ndarray
+_Part = tuple[Window, np.ndarray]
 
 
 class Loader:
@@ -28,11 +33,16 @@ class Loader:
 
     Each epoch (`set_epoch`) visits all events once, in an order given by ``seed`` and the epoch. A global batch has
     ``batch_events`` of them (the last one fewer), and worker ``rank`` of ``world`` gets every ``world``-th event of it,
-    maybe none. With ``node_budget`` and ``edge_budget`` a worker's batch has that fixed shape
-    instead: events until the next one would not fit, filled up with hits that `Batch.mask` leaves out; then workers
-    share events, not batches.
+    maybe none. With ``node_budget`` and ``edge_budget`` all batches of all workers have that shape, filled up with hits
+    that `Batch.mask` leaves out; a global batch then ends earlier if a worker's share would not fit. ``limit``: only
+    the first events of the split.
 
-    Raises TrackingError when there are no events, one is larger than a budget, a value is not finite, a shard is gone.
+    What a worker holds in memory does not grow with the dataset but for some 60 bytes an event: two windows of 65,536
+    events, the second read by a thread while the first is used. ``is_resident``: whether the split stays on the device
+    and is packed there; by default if that is a GPU with twice the room. Each event is looked at when it is read.
+
+    Raises TrackingError when there are no events, one is larger than a budget or cannot be trained with, a shard is
+    gone or cut off.
     """
 
     def __init__(
@@ -49,6 +59,7 @@ class Loader:
         edge_budget: int | None = None,
         device: str | torch.device = "cpu",
         limit: int | None = None,
+        is_resident: bool | None = None,
     ) -> None:
         if batch_events < 1:
             raise TrackingError(f"batch_events: {batch_events}; allowed are numbers from 1.")
@@ -64,9 +75,16 @@ class Loader:
         self.numbers = selection.numbers if limit is None else selection.numbers[:limit]
         if len(self.numbers) == 0:
             raise TrackingError(f"{dataset.directory}: the split {split} has no events.")
-        self._opened: dict[int, Events] = {}
+        self._reader = Reader(dataset)
+        self._hits, self._edges = self._reader.sizes(self.numbers)
         if node_budget is not None and edge_budget is not None:
-            self._check_budget(node_budget, edge_budget)
+            # One hit is kept back: the edges that fill a batch are loops at it.
+            self._check_budget("node", self._hits, node_budget - 1)
+            self._check_budget("edge", self._edges, edge_budget)
+        self._resident: ResidentEvents | None = None
+        needed = resident_bytes(int(self._hits.sum()), int(self._edges.sum()), len(self.numbers))
+        if fits(needed, self.device) if is_resident is None else is_resident:
+            self._resident = ResidentEvents(self._reader, self.numbers, self._hits, self._edges, self.device)
 
     @property
     def events(self) -> int:
@@ -78,135 +96,109 @@ class Loader:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Batches of an epoch; with budgets those of this epoch's order."""
+        """Batches of an epoch, the same for all workers; with budgets those of this epoch's order."""
         if self.node_budget is None:
             return -(-len(self.numbers) // self.batch_events)
-        return len(self._budget_begins(self._share())) - 1
+        return len(self._begins(self._order())) - 1
 
     def __iter__(self) -> Iterator[Batch]:
-        window = BLOCK_EVENTS * WINDOW_BLOCKS
-        if self.node_budget is None:
-            order = epoch_order(self.numbers, self.seed, self.epoch, self.shuffle)
-            for number, first in enumerate(range(0, len(order), self.batch_events)):
-                if number and first // window != (first - self.batch_events) // window:
-                    self._let_go()
-                yield self._batch(share_of(order[first : first + self.batch_events], self.rank, self.world))
-        else:
-            order = self._share()
-            begins = self._budget_begins(order)
-            for first, last in itertools.pairwise(begins):
-                if first // window != last // window:
-                    self._let_go()
-                yield self._padded(self._batch(order[first:last]))
-        self._let_go()
+        return self.batches()
 
-    def _share(self) -> np.ndarray:
-        order = epoch_order(self.numbers, self.seed, self.epoch, self.shuffle)
-        return share_of(order, self.rank, self.world)
-
-    def _shard(self, number: int) -> Events:
-        if number not in self._opened:
-            mapped = self.dataset.shard(number)
-            # Plain arrays: compiled code does not know the other kind.
-            self._opened[number] = Events(**{name: np.asarray(value) for name, value in vars(mapped).items()})
-        return self._opened[number]
-
-    def _let_go(self) -> None:
-        """Give the pages of the shards back: without it a worker would come to hold the whole dataset."""
-        for events in self._opened.values():
-            for array in vars(events).values():
-                base = array
-                while base is not None and not isinstance(base, mmap.mmap):
-                    base = getattr(base, "_mmap", None) or getattr(base, "base", None)
-                if base is not None and hasattr(mmap, "MADV_DONTNEED"):
-                    base.madvise(mmap.MADV_DONTNEED)
-
-    def _sizes(self, numbers: np.ndarray) -> _Sizes:
-        shards = np.searchsorted(self.dataset.first, numbers, side="right") - 1
-        sizes = _Sizes(np.empty(len(numbers), dtype=np.int64), np.empty(len(numbers), dtype=np.int64))
-        for shard in np.unique(shards):
-            here = shards == shard
-            local = numbers[here] - self.dataset.first[shard]
-            events = self._shard(int(shard))
-            sizes.hits[here] = events.node_ptr[local + 1] - events.node_ptr[local]
-            sizes.edges[here] = events.edge_ptr[local + 1] - events.edge_ptr[local]
-        return sizes
-
-    def _budget_begins(self, order: np.ndarray) -> np.ndarray:
-        assert self.node_budget is not None and self.edge_budget is not None
-        sizes = self._sizes(order)
-        # One hit is kept back: padding edges are loops at it.
-        return fill_budget(sizes.hits, sizes.edges, self.node_budget - 1, self.edge_budget)
-
-    def _check_budget(self, node_budget: int, edge_budget: int) -> None:
-        sizes = self._sizes(self.numbers)
-        for name, values, budget in (
-            ("node", sizes.hits, node_budget - 1),
-            ("edge", sizes.edges, edge_budget),
+    def batches(self, first: int = 0) -> Iterator[Batch]:
+        """Yield the batches of this epoch from number ``first`` on; those before are not read."""
+        order = self._order()
+        places, begins = share_of(self._begins(order)[first:], self.rank, self.world)
+        own = order[places]
+        if self._resident is not None:
+            for begin, end in itertools.pairwise(begins):
+                yield self._shaped(self._resident.pack(own[begin:end], self.numbers[own[begin:end]]))
+            return
+        for begin, end, parts in self._parts(
+            own, begins, np.flatnonzero(np.diff(places // WINDOW_EVENTS)) + 1
         ):
-            if values.max() > budget:
-                worst = int(np.argmax(values))
-                raise TrackingError(
-                    f"{self.dataset.directory}: event {self.numbers[worst]} has {values[worst]} {name}s; "
-                    f"the {name}_budget leaves room for {budget}. Give {values[worst] + 1} or more."
-                )
+            batch = self._shaped(self._pack(own[begin:end], parts))
+            yield batch if self.device.type == "cpu" else batch.to(self.device, non_blocking=True)
 
-    def _batch(self, numbers: np.ndarray) -> Batch:
-        sizes = self._sizes(numbers)
-        node_at = np.concatenate([[0], np.cumsum(sizes.hits)])
-        edge_at = np.concatenate([[0], np.cumsum(sizes.edges)])
-        hits, edges = int(node_at[-1]), int(edge_at[-1])
+    def _order(self) -> np.ndarray:
+        """Places in ``numbers``, in the order of this epoch."""
+        return epoch_order(np.arange(len(self.numbers)), self.seed, self.epoch, self.shuffle)
+
+    def _begins(self, order: np.ndarray) -> np.ndarray:
+        if self.node_budget is None or self.edge_budget is None:
+            return batch_begins(len(order), self.batch_events)
+        return batch_begins_in_budget(
+            self._hits[order], self._edges[order], self.batch_events, self.world,
+            self.node_budget - 1, self.edge_budget,
+        )  # fmt: skip
+
+    def _parts(
+        self, own: np.ndarray, begins: np.ndarray, cuts: np.ndarray
+    ) -> Iterator[tuple[int, int, list[_Part]]]:
+        """Yield begin, end and parts of each batch: of which windows, which of their events."""
+        windows = self._windows(own, np.unique([0, *cuts, len(own)]))
+        window, left = None, own[:0]
+        for begin, end in itertools.pairwise(begins.tolist()):
+            parts: list[_Part] = []
+            wanted = end - begin
+            while wanted:
+                if not len(left):
+                    window, left = next(windows)
+                assert window is not None
+                parts.append((window, left[:wanted]))
+                wanted, left = wanted - len(parts[-1][1]), left[wanted:]
+            yield begin, end, parts
+
+    def _windows(self, own: np.ndarray, cuts: np.ndarray) -> Iterator[_Part]:
+        """Yield windows and which of their events come one after the other; the next one is read meanwhile."""
+
+        def read(begin: int, end: int) -> _Part:
+            sort = np.argsort(own[begin:end])
+            places = own[begin:end][sort]
+            local = np.empty(len(sort), dtype=np.int64)
+            local[sort] = np.arange(len(sort))
+            window = self._reader.window(self.numbers[places], self._hits[places], self._edges[places])
+            return window, local
+
+        with ThreadPoolExecutor(1, thread_name_prefix="herd-read") as pool:
+            coming = None
+            for begin, end in itertools.pairwise(cuts.tolist()):
+                now, coming = coming, pool.submit(read, begin, end)
+                if now is not None:
+                    yield now.result()
+            if coming is not None:
+                yield coming.result()
+
+    def _pack(self, own: np.ndarray, parts: list[_Part]) -> Batch:
+        hits, edges = int(self._hits[own].sum()), int(self._edges[own].sum())
         x, y = np.empty((hits, len(FEATURES)), np.float32), np.empty(hits, np.float32)
         rowptr, src = np.zeros(hits + 1, np.int32), np.empty(edges, np.int32)
-        inverse = np.empty(hits, np.float32)
-        shards = np.searchsorted(self.dataset.first, numbers, side="right") - 1
-        for shard in np.unique(shards):
-            place = np.flatnonzero(shards == shard)
-            local = numbers[place] - self.dataset.first[shard]
-            one = self._shard(int(shard))
-            bad = pack(
-                one.node_ptr, one.edge_ptr, one.x, one.y, one.degree, one.src, local, place, node_at, edge_at,
-                x, y, rowptr, src, inverse,
+        inverse_degree, node_ptr = np.empty(hits, np.float32), np.zeros(len(own) + 1, np.int64)
+        at, edge = 0, 0
+        for window, local in parts:
+            edge = pack(
+                window.node_ptr, window.edge_ptr, window.x.reshape(-1), window.y, window.degree, window.src, local,
+                at, node_ptr, edge, x.reshape(-1), y, rowptr, src, inverse_degree, _INVERSE, len(FEATURES),
             )  # fmt: skip
-            if bad >= 0:
-                raise TrackingError(
-                    f"{self.dataset.directory}: event {bad + self.dataset.first[shard]} in "
-                    f"{self.dataset.meta.shards[int(shard)].name}: degree and src do not fit its hits and edges."
-                )
-        row, column = first_not_finite(x)
-        if row >= 0:
-            event = numbers[int(np.searchsorted(node_at, row, side="right") - 1)]
-            raise TrackingError(
-                f"{self.dataset.directory}: event {event}: field x, feature {FEATURES[column]}: is {x[row, column]}; "
-                "it must be finite."
-            )
-        batch = Batch(
+            at += len(local)
+        return Batch(
             x=torch.from_numpy(x),
             y=torch.from_numpy(y),
             rowptr=torch.from_numpy(rowptr),
             src=torch.from_numpy(src),
-            inverse_degree=torch.from_numpy(inverse),
-            node_ptr=torch.from_numpy(node_at),
-            event=torch.from_numpy(np.ascontiguousarray(numbers)),
+            inverse_degree=torch.from_numpy(inverse_degree),
+            node_ptr=torch.from_numpy(node_ptr),
+            event=torch.from_numpy(self.numbers[own]),
         )
-        return batch if self.device.type == "cpu" else batch.to(self.device, non_blocking=True)
 
-    def _padded(self, batch: Batch) -> Batch:
-        assert self.node_budget is not None and self.edge_budget is not None
-        hits, edges = len(batch.y), len(batch.src)
-        more, loops = self.node_budget - hits, self.edge_budget - edges
-        rowptr = torch.full((more,), edges, dtype=batch.rowptr.dtype, device=batch.rowptr.device)
-        rowptr[-1] = edges + loops
-        mask = torch.zeros(self.node_budget, device=batch.x.device)
-        mask[:hits] = 1
-        last = torch.full((loops,), self.node_budget - 1, dtype=batch.src.dtype, device=batch.src.device)
-        return Batch(
-            x=torch.nn.functional.pad(batch.x, (0, 0, 0, more)),
-            y=torch.nn.functional.pad(batch.y, (0, more)),
-            rowptr=torch.cat([batch.rowptr, rowptr]),
-            src=torch.cat([batch.src, last]),
-            inverse_degree=torch.nn.functional.pad(batch.inverse_degree, (0, more)),
-            node_ptr=batch.node_ptr,
-            event=batch.event,
-            mask=mask,
-        )
+    def _shaped(self, batch: Batch) -> Batch:
+        if self.node_budget is None or self.edge_budget is None:
+            return batch
+        return padded(batch, self.node_budget, self.edge_budget)
+
+    def _check_budget(self, what: str, sizes: np.ndarray, budget: int) -> None:
+        worst = int(np.argmax(sizes))
+        if sizes[worst] > budget:
+            raise TrackingError(
+                f"{self.dataset.directory}: event {self.numbers[worst]} has {sizes[worst]} {what}s; "
+                f"the {what}_budget leaves room for {budget}. Give {sizes[worst] + 1} or more."
+            )

@@ -4,8 +4,10 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
-from herd_tracking.dataset import Loader, check_events
+from herd_tracking.dataset import Loader, check_events, reading
+from herd_tracking.dataset import loader as loading
 from herd_tracking.events import TrackingError
 
 
@@ -13,12 +15,25 @@ def as_sets(batches):
     return [set(batch.event.tolist()) for batch in batches]
 
 
-def test_batch_is_the_events_that_it_was_packed_from(write, some_events):
-    loader = Loader(write(some_events), "train", 64, seed=3)
+@pytest.fixture
+def small_windows(monkeypatch):
+    """Windows and pieces much smaller than the dataset, so that batches and pieces lie across them."""
+    monkeypatch.setattr(loading, "WINDOW_EVENTS", 150)
+    monkeypatch.setattr(reading, "PIECE_EVENTS", 37)
+
+
+@pytest.mark.parametrize("is_resident", [False, True], ids=["read", "resident"])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_batch_is_the_events_that_it_was_packed_from(write, some_events, small_windows, split, is_resident):
+    # given a dataset in four shards
+    loader = Loader(write(some_events), split, 64, seed=3, is_resident=is_resident)
+    seen = []
     for batch in loader:
+        # when each event of a batch is compared with the one that it is
         for place, number in enumerate(batch.event.tolist()):
             event = some_events.take(number, number + 1)
             first, last = batch.node_ptr[place : place + 2].tolist()
+            # then features, labels, rows, neighbours and 1/degree are its own
             np.testing.assert_array_equal(batch.x[first:last].numpy(), event.x)
             np.testing.assert_array_equal(batch.y[first:last].numpy(), event.y)
             rows = batch.rowptr[first : last + 1].numpy()
@@ -27,6 +42,41 @@ def test_batch_is_the_events_that_it_was_packed_from(write, some_events):
             with np.errstate(divide="ignore"):
                 want = np.where(event.degree > 0, 1 / event.degree, 0)
             np.testing.assert_allclose(batch.inverse_degree[first:last].numpy(), want, rtol=1e-6)
+        assert batch.rowptr[-1] == len(batch.src) and batch.node_ptr[-1] == len(batch.y)
+        seen += batch.event.tolist()
+    assert sorted(seen) == loader.numbers.tolist()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"rank": 1, "world": 3}, {"node_budget": 4000, "edge_budget": 40_000}, {"shuffle": False}],
+    ids=str,
+)
+def test_resident_batches_are_those_that_are_read(write, some_events, small_windows, arguments):
+    dataset = write(some_events)
+    read, resident = (
+        list(Loader(dataset, "train", 64, is_resident=one, **arguments)) for one in (False, True)
+    )
+    assert len(read) == len(resident) > 1
+    for one, other in zip(read, resident, strict=True):
+        for name, value in vars(one).items():
+            if value is not None:
+                torch.testing.assert_close(getattr(other, name), value, rtol=0, atol=1e-7)
+
+
+def test_order_does_not_depend_on_shards(write, some_events):
+    batches = [
+        [batch.event.tolist() for batch in Loader(write(some_events, size, f"by {size}"), "train", 64)]
+        for size in (250, 1500)
+    ]
+    assert batches[0] == batches[1]
+
+
+@pytest.mark.parametrize("first", [1, 5])
+def test_epoch_goes_on_from_a_batch(write, some_events, small_windows, first):
+    loader = Loader(write(some_events), "train", 64, rank=1, world=2)
+    whole = [batch.event.tolist() for batch in loader]
+    assert [batch.event.tolist() for batch in loader.batches(first)] == whole[first:]
 
 
 @pytest.mark.parametrize("world", [2, 3, 7])
@@ -77,6 +127,30 @@ def test_shard_that_vanishes_while_training_is_named(write, some_events):
         list(loader)
 
 
+def test_shard_that_is_cut_off_while_training_is_named(write, some_events, small_windows):
+    # given a training that has begun
+    dataset = write(some_events)
+    batches = iter(Loader(dataset, "train", 64, shuffle=False))
+    next(batches)
+    # when the last shard loses its end
+    path = dataset.directory / "shard-00003" / "x.npy"
+    path.write_bytes(path.read_bytes()[:1000])
+    # then the epoch ends with its name, not with a signal from the system
+    with pytest.raises(TrackingError, match="shard-00003/x.npy: truncated"):
+        list(batches)
+
+
+@pytest.mark.parametrize("name", ["node_ptr", "edge_ptr"])
+def test_pointers_that_do_not_rise_are_named(write, some_events, name):
+    dataset = write(some_events)
+    path = dataset.directory / "shard-00001" / f"{name}.npy"
+    pointer = np.load(path)
+    pointer[100:300:2] = 2 * pointer[-1]
+    np.save(path, pointer)
+    with pytest.raises(TrackingError, match=f"shard-00001: field {name}: must rise"):
+        Loader(dataset, "train", 64)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_value_that_is_not_finite_is_named(write, some_events, value):
     dataset = write(some_events)
@@ -84,7 +158,9 @@ def test_value_that_is_not_finite_is_named(write, some_events, value):
     x = np.load(path)
     x[0, 4] = value
     np.save(path, x)
-    with pytest.raises(TrackingError, match="event 0: field x, feature log_adc"):
+    with pytest.raises(
+        TrackingError, match="shard-00000: event 0 .*field x, feature log_adc: is .* at hit 0"
+    ):
         for split in ("train", "validation", "test"):
             list(Loader(dataset, split, 64))
 
@@ -95,7 +171,7 @@ def test_wrong_neighbours_are_named_before_they_are_used(write, some_events):
     src = np.load(path)
     src[:] = 255
     np.save(path, src)
-    with pytest.raises(TrackingError, match="in shard-00000: degree and src do not fit"):
+    with pytest.raises(TrackingError, match="shard-00000: event .*field src: 255 is no hit of it"):
         list(Loader(dataset, "train", 64))
 
 

@@ -4,10 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from herd_tracking.dataset.order import epoch_order, fill_budget, share_of
+from herd_tracking.dataset.order import batch_begins, batch_begins_in_budget, epoch_order, share_of
 from herd_tracking.dataset.splits import split_number, split_of
 from herd_tracking.events import TrackingError
 
@@ -45,20 +45,36 @@ def test_epochs_differ():
     assert (epoch_order(numbers, 1, 0) != epoch_order(numbers, 1, 1)).any()
 
 
-@given(st.integers(0, 300), st.integers(1, 9))
-def test_workers_share_a_batch_without_a_rest(events, world):
-    batch = np.arange(events)
-    shares = [share_of(batch, rank, world) for rank in range(world)]
-    np.testing.assert_array_equal(np.sort(np.concatenate(shares)), batch)
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+@given(st.integers(0, 300), st.integers(1, 90), st.integers(1, 9))
+def test_workers_share_each_global_batch_without_a_rest(events, batch_events, world):
+    # given global batches, and a share of each of them for each worker
+    begins = batch_begins(events, batch_events)
+    assert begins[0] == 0 and begins[-1] == events and np.all(np.diff(begins)[:-1] == batch_events)
+    shares = [share_of(begins, rank, world) for rank in range(world)]
+    for batch, (first, last) in enumerate(itertools.pairwise(begins)):
+        # when the workers put their shares of a batch together
+        parts = [places[own[batch] : own[batch + 1]] for places, own in shares]
+        # then it is that batch, and no worker has two events more than another
+        np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(first, last))
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-@given(st.lists(st.tuples(st.integers(1, 20), st.integers(1, 50)), max_size=60))
-def test_no_batch_is_over_its_budget_and_none_is_needlessly_small(sizes):
-    hits, edges = np.array([a for a, _ in sizes]), np.array([b for _, b in sizes])
-    begins = fill_budget(hits, edges, 40, 100)
+@settings(deadline=None)  # the first call compiles
+@given(
+    st.lists(st.tuples(st.integers(1, 20), st.integers(1, 50)), max_size=60),
+    st.integers(1, 20),
+    st.integers(1, 4),
+)
+def test_no_share_is_over_its_budget_and_no_batch_is_needlessly_small(sizes, batch_events, world):
+    hits, edges = np.array([a for a, _ in sizes], int), np.array([b for _, b in sizes], int)
+    begins = batch_begins_in_budget(hits, edges, batch_events, world, 40, 100)
     assert begins[0] == 0 and begins[-1] == len(sizes)
+
+    def is_within(first, last):
+        shares = [slice(first + rank, last, world) for rank in range(world)]
+        return all(hits[one].sum() <= 40 and edges[one].sum() <= 100 for one in shares)
+
     for first, last in itertools.pairwise(begins):
-        assert hits[first:last].sum() <= 40 and edges[first:last].sum() <= 100
-        if last < len(sizes):
-            assert hits[first : last + 1].sum() > 40 or edges[first : last + 1].sum() > 100
+        assert first < last <= first + batch_events and is_within(first, last)
+        if last < len(sizes) and last < first + batch_events:
+            assert not is_within(first, last + 1)
