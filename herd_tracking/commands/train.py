@@ -1,5 +1,6 @@
 """The commands that train: ``train``, here or on the workers of a Ray cluster, and ``scale``, which measures that."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +28,7 @@ GpusPerWorker = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command("train")(train_command)
-    app.command("scale")(scale_command)
+    app.command("scale", context_settings={"allow_extra_args": True})(scale_command)
 
 
 def train_command(
@@ -82,22 +83,22 @@ def train_command(
         "resume": begin_from or resume,
         "mlflow": mlflow,
     }
-    with _address(address):
-        try:
-            result = train(dataset, preset, **asked)
-        except KeyboardInterrupt as interrupt:
-            typer.secho(str(interrupt) or "Interrupted.", fg="yellow", err=True)
-            raise typer.Exit(130) from None
+    _use(address)
+    try:
+        result = train(dataset, preset, **asked)
+    except KeyboardInterrupt as interrupt:
+        typer.secho(str(interrupt) or "Interrupted.", fg="yellow", err=True)
+        raise typer.Exit(130) from None
     best = result.best
     typer.echo(f"best AUC {best['val_auc']:.4f} in epoch {best['epoch']}: {result.best_checkpoint}")
 
 
 def scale_command(
+    context: typer.Context,
     dataset: DatasetPath,
     workers: Annotated[
-        list[int] | None,
-        typer.Option("--workers", "-w", min=1, help="Numbers of workers; repeat. By default 1 2 4."),
-    ] = None,
+        int, typer.Option("--workers", "-w", min=1, metavar="N...", help="Numbers of workers, such as 1 2 4.")
+    ] = 1,
     preset: Preset = "slides",
     batch_events: BatchEvents = 256,
     limit_events: Annotated[int, typer.Option(min=1, help="Events of an epoch with one worker.")] = 20_000,
@@ -114,18 +115,18 @@ def scale_command(
 
     from herd_tracking.scaling import scale, table
 
-    with _address(address):
-        scaling = scale(
-            dataset,
-            workers or [1, 2, 4],
-            preset=preset,
-            batch_events=batch_events,
-            limit_events=limit_events,
-            precision=precision,
-            cpus_per_worker=cpus_per_worker,
-            gpus_per_worker=gpus_per_worker,
-            directory=output,
-        )
+    _use(address)
+    scaling = scale(
+        dataset,
+        [workers, *further_numbers(context.args)],
+        preset=preset,
+        batch_events=batch_events,
+        limit_events=limit_events,
+        precision=precision,
+        cpus_per_worker=cpus_per_worker,
+        gpus_per_worker=gpus_per_worker,
+        directory=output,
+    )
     console = Console()
     console.print(table(scaling))
     for path in scaling.files:
@@ -143,17 +144,14 @@ def workers_of(text: str | None) -> int | tuple[int, int] | None:
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
-class _address:
-    """Where Ray is looked for while a command runs."""
+def further_numbers(words: list[str]) -> list[int]:
+    """Return the numbers that follow the first one after ``--workers``. Raises TrackingError."""
+    if wrong := [word for word in words if not word.isdecimal() or int(word) < 1]:
+        raise TrackingError(f"workers: {wrong[0]!r}; allowed are numbers from 1 on.")
+    return [int(word) for word in words]
 
-    def __init__(self, address: str | None) -> None:
-        self._given = address
 
-    def __enter__(self) -> None:
-        import os
-
-        if self._given:
-            os.environ["RAY_ADDRESS"] = self._given
-
-    def __exit__(self, *_: object) -> None:
-        """The process ends with the command."""
+def _use(address: str | None) -> None:
+    """Let Ray look for a cluster at ``address``; the process ends with the command."""
+    if address:
+        os.environ["RAY_ADDRESS"] = address

@@ -29,14 +29,14 @@ RESIZE_SECONDS = 30.0
 """How often a training looks for workers that have joined."""
 _STOP_SECONDS = 60.0
 _READ_SECONDS = 10.0
-_START_SECONDS = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20"}
+_START_SECONDS = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "10"}
 """How long Ray waits for as many workers as it has counted, before it counts again; a lost node counts for a while."""
 
 
 def train_on_cluster(job: Job, workers: Any, cpus: int | None, gpus: float | None, tell: Telling) -> str:
     """Train on ``workers`` workers, a number or (least, most); return how it ended. Raises TrackingError."""
     least, most = check_workers(workers)
-    with _connection(), _mark(job) as mark:
+    with connection(), _mark(job) as mark:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         wanted = per_worker(nodes, most, cpus, gpus)
         tell({"message": f"Waiting for {least} worker{'s' if least > 1 else ''} of {_told(wanted)} …"})
@@ -87,7 +87,9 @@ class _Fit:
         threading.Thread(target=self._read, name="herd-reports", daemon=True).start()
         threading.Thread(target=self._fit, name="herd-fit", daemon=True).start()
         try:
-            self._is_over.wait()
+            # An interrupt that comes as no signal is heard between two waits.
+            while not self._is_over.wait(1.0):
+                pass
         except KeyboardInterrupt:
             self._stop()
         finally:
@@ -158,7 +160,7 @@ class _Fit:
 
 
 @contextmanager
-def _connection() -> Iterator[None]:
+def connection() -> Iterator[None]:
     """The cluster that this process is attached to; without one, that of `RAY_ADDRESS`, or one on this machine."""
     before = {name: os.environ.get(name) for name in _START_SECONDS}
     for name, value in _START_SECONDS.items():

@@ -59,4 +59,6 @@ class Mailbox:
                 f"The last time: {reason}"
             )
             return
-        await self.put({"message": f"A worker was lost; going on with those that are there. {reason}"})
+        await self.put(
+            {"message": f"{reason} The training goes on with the others from its last checkpoint."}
+        )

@@ -6,6 +6,7 @@ The hooks are Ray Train's own; its public callbacks know nothing of states. They
 from typing import Any
 
 import ray
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError
 from ray.train.v2._internal.execution.callback import ControllerCallback, WorkerGroupCallback
 
 _STATES = {
@@ -40,13 +41,13 @@ class Watcher(ControllerCallback, WorkerGroupCallback):
 
 
 def _reason(errors: dict[int, BaseException]) -> str:
-    """Return one line: of a worker that has died rather than of those that have noticed it."""
-    died = [error for error in errors.values() if isinstance(error, ray.exceptions.RayError)]
-    error = (died or list(errors.values()))[0]
+    """Return a sentence: of a worker that has ended rather than of those that have noticed it by their own errors."""
+    for rank, error in errors.items():
+        if isinstance(
+            error, (ray.exceptions.RayError, WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError)
+        ):
+            return f"The process or the node of worker {rank} has ended."
+    rank, error = next(iter(errors.items()))
     # A user's exception comes with its traceback as text.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (
-        f"({type(error).__name__}: {lines[0 if died else -1][:200]})"
-        if lines
-        else f"({type(error).__name__})"
-    )
+    return f"Worker {rank} failed: {lines[-1][:300] if lines else type(error).__name__}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-import ray.train
+import ray.train.torch
 import torch
 from ray.train.v2._internal.execution.callback import WorkerCallback
 
