@@ -26,6 +26,9 @@ def _layout(is_wanted: bool) -> None:
 def info_command(
     directory: Annotated[Path, typer.Argument(help="Directory of a dataset.")],
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Also look at each event: 4.3 million take a minute.")
+    ] = False,
 ) -> None:
     """Say what a dataset holds, how it was made, and whether its files are whole."""
     from rich.console import Console
@@ -33,7 +36,11 @@ def info_command(
 
     from herd_tracking.dataset import Dataset
 
-    described = Dataset.open(directory).describe()
+    dataset = Dataset.open(directory)
+    if check:
+        with Console(stderr=True).status(f"checking {len(dataset):,} events …"):
+            dataset.check()
+    described = dataset.describe()
     if as_json:
         typer.echo(json.dumps(described))
         return

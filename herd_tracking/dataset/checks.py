@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from herd_tracking.dataset.packing import first_not_finite
+from herd_tracking.dataset.packing import first_not_finite, first_one_way
 from herd_tracking.events import EVENT_COLUMNS, FEATURES, HIT_CLASSES, Events, TrackingError
 
 PLANES = 70
@@ -63,6 +63,12 @@ def _check_pointers(events: Events, what: str, name: Callable[[int], str]) -> No
         bad = int(np.argmax(most >= hits))
         raise TrackingError(
             f"{name(bad)}: field src: {most[bad]} is no hit of it; allowed are 0 to {hits[bad] - 1}."
+        )
+    event, to, source = first_one_way(events.node_ptr, events.edge_ptr, events.degree, events.src)
+    if event >= 0:
+        raise TrackingError(
+            f"{name(event)}: field src: hit {source} is a neighbour of hit {to}, but not the other way round; "
+            "each edge must be there in both directions."
         )
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from herd_tracking.dataset import parquet, root
-from herd_tracking.dataset.checks import check_events
 from herd_tracking.dataset.columns import Column, to_events
 from herd_tracking.dataset.store import Dataset, picked
 from herd_tracking.dataset.writer import DatasetWriter
@@ -72,8 +71,7 @@ def import_dataset(
                 kept = _with_edges(piece) if leave_out_empty else piece
                 left_out += len(piece) - len(kept)
                 if len(kept):
-                    check_events(kept, where, are_classes_needed=False, first_event=first)
-                    writer.append(kept)
+                    writer.append(kept, where, first)
                 first += len(piece)
                 bar.advance(task, len(piece))
     return Imported(Dataset.open(directory), left_out)

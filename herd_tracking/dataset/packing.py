@@ -86,6 +86,28 @@ def first_not_finite(x):
 
 
 @numba.njit(cache=True, nogil=True)
+def first_one_way(node_ptr, edge_ptr, degree, src):
+    """Return the first event with an edge that is not there in the other direction, and its two hits; -1, -1, -1: none.
+
+    Pointers, degrees and neighbours must fit to each other.
+    """
+    row = np.zeros(np.diff(node_ptr).max() + 1, dtype=np.int64)
+    for event in range(len(node_ptr) - 1):
+        first, count = node_ptr[event], node_ptr[event + 1] - node_ptr[event]
+        row[0] = edge_ptr[event]
+        for i in range(count):
+            row[i + 1] = row[i] + degree[first + i]
+        for i in range(count):
+            for j in src[row[i] : row[i + 1]]:
+                is_there = False
+                for back in src[row[j] : row[j + 1]]:
+                    is_there |= back == i
+                if not is_there:
+                    return event, i, j
+    return -1, -1, -1
+
+
+@numba.njit(cache=True, nogil=True)
 def _copy(values, to):
     for i in range(len(values)):
         to[i] = values[i]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from herd_tracking.dataset.checks import check_events
 from herd_tracking.dataset.files import open_array
 from herd_tracking.dataset.meta import Meta, read_meta
 from herd_tracking.dataset.splits import SHARES, split_number, split_of
@@ -93,6 +94,25 @@ class Dataset:
         shards = np.searchsorted(self.first, numbers, side="right") - 1
         for number in np.unique(shards):
             yield picked(self.shard(int(number)), numbers[shards == number] - self.first[number])
+
+    def check(self) -> None:
+        """Look at all events, and at all ids. Raises TrackingError for the first one that cannot be trained with."""
+        ids = np.sort(self.event_ids())
+        twice = np.flatnonzero(ids[1:] == ids[:-1])
+        if len(twice):
+            raise TrackingError(
+                f"{self.directory}: field event_id: {ids[twice[0]]} is there twice; ids are unique."
+            )
+        for number, shard in enumerate(self.meta.shards):
+            # Plain arrays: compiled code does not know maps.
+            arrays = {name: np.asarray(array) for name, array in vars(self.shard(number)).items()}
+            first = int(self.first[number])
+            check_events(Events(**arrays), f"{self.directory / shard.name}", False, first)
+        labels = [open_array(self.directory, shard, "y") for shard in self.meta.shards]
+        if len({int(limit) for y in labels for limit in (y.min(), y.max())}) < 2:
+            raise TrackingError(
+                f"{self.directory}: field y: all hits are {labels[0][0]}; 1 and 0 are needed."
+            )
 
     def describe(self) -> dict[str, object]:
         """Return what a person wants to know of it."""

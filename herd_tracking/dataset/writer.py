@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from herd_tracking.dataset.checks import check_events
 from herd_tracking.dataset.files import write_shard
 from herd_tracking.dataset.meta import FILE, Meta
 from herd_tracking.dataset.store import joined
@@ -28,6 +29,7 @@ class DatasetWriter:
         self.directory = Path(directory)
         self.meta = meta if isinstance(meta, Meta) else Meta.model_validate(dict(meta))
         self._waiting: list[Events] = []
+        self._taken = 0
         if self.directory.exists() and not self.directory.is_dir():
             raise TrackingError(f"{self.directory}: is a file; a dataset is a directory.")
         if is_overwritten and (self.directory / FILE).is_file():
@@ -44,8 +46,15 @@ class DatasetWriter:
             raise TrackingError(f"{self.directory}: cannot be made: {error.strerror}") from None
         return self
 
-    def append(self, events: Events) -> None:
-        """Take events; a shard is written when there are enough for one."""
+    def append(self, events: Events, what: str = "events", first_event: int | None = None) -> None:
+        """Look at ``events`` and take them; a shard is written when there are enough for one.
+
+        Raises TrackingError for events that cannot be trained with; ``what`` and ``first_event`` (by default how many
+        were taken before) are for the message, as in `check_events`.
+        """
+        first = self._taken if first_event is None else first_event
+        check_events(events, what, are_classes_needed=False, first_event=first)
+        self._taken += len(events)
         self._waiting.append(events)
         while sum(map(len, self._waiting)) >= EVENTS_PER_SHARD:
             together = joined(self._waiting)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from herd_tracking.batch import Batch
-from herd_tracking.model.blocks import HITS_PER_BLOCK, blocks_of
+from herd_tracking.model.blocks import HITS_PER_BLOCK, blocks_of, rounded
 from herd_tracking.model.classifier import HitClassifier, check_width
 from herd_tracking.model.lanes import in_lanes
 from herd_tracking.model.objective import loss
@@ -30,7 +30,7 @@ def accumulate_gradients(
     def work(blocks: Sequence[Batch]) -> Gradients:
         sums = Gradients(weights)
         for block in blocks:
-            add_block(weights, sums, block)
+            add_block(weights, sums, rounded(block))
         return sums
 
     sums, *others = in_lanes(work, list(blocks_of(batch, hits_per_block)))

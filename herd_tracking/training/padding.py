@@ -14,10 +14,11 @@ _ROUND = 128
 def budget(mean_per_event: float, events: int) -> int:
     """Return room for the hits (or edges) of ``events`` events that have ``mean_per_event`` on average.
 
-    Sums of many events vary little: 1/sqrt(events) more than the mean is three standard deviations if those of an event
-    are a third of its mean. A batch that has still more is computed as it is.
+    Sums of many events vary little: 1.5/sqrt(events) more than the mean is three standard deviations if that of an
+    event is half of its mean (of toy events, it is a third for hits and a little more for edges). What has still more
+    is computed as it is.
     """
-    wanted = mean_per_event * events * (1 + 1 / math.sqrt(max(events, 1)))
+    wanted = mean_per_event * events * (1 + 1.5 / math.sqrt(max(events, 1)))
     return max(1, math.ceil(wanted / _ROUND)) * _ROUND
 
 

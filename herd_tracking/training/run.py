@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from herd_tracking.training.settings import Settings, check_resumable
 from herd_tracking.training.step import new_optimizer
 
 HISTORY = "history.json"
+# Torch has one stream of random numbers for a process; another thread must not take from it in between.
+_SEEDING = threading.Lock()
 
 
 @dataclass
@@ -40,7 +43,7 @@ class Run:
     @classmethod
     def new(cls, settings: Settings, dataset: dict[str, Any], device: torch.device | str = "cpu") -> "Run":
         """Return a run at its beginning; the weights depend on the seed only."""
-        with torch.random.fork_rng(devices=[]):
+        with _SEEDING, torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             model = HitClassifier(settings.model)
         model.to(device)

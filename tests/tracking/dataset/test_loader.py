@@ -206,6 +206,7 @@ def test_good_events_pass(some_events):
         ({"plane": _set(0, 200)}, "field plane: 200; allowed are 0 to 69"),
         ({"degree": _set(0, 0)}, "event 0 .*field degree: adds up to"),
         ({"src": _set(0, 255)}, "event 0 .*field src: 255 is no hit of it"),
+        ({"src": lambda src: _set(0, (src[0] + 1) % 70)(src)}, "event 0 .*not the other way round"),
         ({"node_ptr": _set(4, 0)}, "field node_ptr: must rise"),
         ({"x": lambda x: x[:, :3]}, "field x: has shape"),
     ],

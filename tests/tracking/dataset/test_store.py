@@ -127,3 +127,37 @@ def test_info_describes(app, write, some_events):
 def test_reference_size_fits_the_disk(write, some_events):
     described = write(some_events, shard_events=1500).describe()
     assert described["bytes_per_event"] * 4_300_000 < 12e9
+
+
+@pytest.mark.parametrize(
+    ("name", "index", "value", "said"),
+    [
+        ("event", (1, 0), np.nan, "shard-00002: event 801 .*column energy_gev: is nan"),
+        ("hit_class", 0, 9, "shard-00002: event 800 .*field hit_class: 9"),
+        ("event_id", 1, 77, "field event_id: 77 is there twice"),
+    ],
+)
+def test_events_are_looked_at_when_asked_for(app, write, some_events, name, index, value, said):
+    # given a dataset, good but for one value in its third shard that no training reads
+    dataset = write(some_events)
+    dataset.check()
+    for number in (0, 2) if name == "event_id" else (2,):
+        path = dataset.directory / f"shard-{number:05d}" / f"{name}.npy"
+        array = np.load(path)
+        array[index] = value
+        np.save(path, array)
+    # when it is asked whether it is good, then the event is named
+    with pytest.raises(TrackingError, match=said):
+        CliRunner().invoke(app, ["info", str(dataset.directory), "--check"], catch_exceptions=False)
+
+
+def test_events_that_cannot_be_trained_with_are_not_written(tmp_path, spoiled):
+    bad = spoiled(x=lambda x: np.where(np.arange(len(x))[:, None] == 5, np.inf, x).astype(np.float32))
+    good = spoiled()
+    with (
+        pytest.raises(TrackingError, match="event 10 .*feature coordinate: is inf at hit 5"),
+        DatasetWriter(tmp_path / "bad", META) as writer,
+    ):
+        writer.append(good)
+        writer.append(bad)
+    assert list((tmp_path / "bad").iterdir()) == []
