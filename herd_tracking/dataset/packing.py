@@ -91,14 +91,20 @@ def first_one_way(node_ptr, edge_ptr, degree, src):
 
     Pointers, degrees and neighbours must fit to each other.
     """
-    row = np.zeros(np.diff(node_ptr).max() + 1, dtype=np.int64)
+    most = np.diff(node_ptr).max()
+    row, at = np.zeros(most + 1, dtype=np.int64), np.zeros(most, dtype=np.int64)
     for event in range(len(node_ptr) - 1):
         first, count = node_ptr[event], node_ptr[event + 1] - node_ptr[event]
         row[0] = edge_ptr[event]
         for i in range(count):
             row[i + 1] = row[i] + degree[first + i]
+            at[i] = row[i]
         for i in range(count):
             for j in src[row[i] : row[i + 1]]:
+                # Where neighbours are sorted, the hits that a hit is a neighbour of come in the order of its own row.
+                if at[j] < row[j + 1] and src[at[j]] == i:
+                    at[j] += 1
+                    continue
                 is_there = False
                 for back in src[row[j] : row[j + 1]]:
                     is_there |= back == i

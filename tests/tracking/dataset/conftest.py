@@ -4,12 +4,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from herd_tracking.dataset import Dataset, DatasetWriter
 from herd_tracking.geometry import FIT
 from herd_tracking.simulation import simulate
 
 META = {"source": "toy", "seed": 5, "geometry_hash": FIT.hash}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small arrays gain nothing by threads, and lose where tests run side by side."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,12 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from herd_tracking.dataset import Loader, check_events, reading
 from herd_tracking.dataset import loader as loading
+from herd_tracking.dataset.packing import first_one_way
 from herd_tracking.events import TrackingError
 
 
@@ -194,6 +197,24 @@ def _set(index, value):
 
 def test_good_events_pass(some_events):
     check_events(some_events)
+
+
+@settings(deadline=None)  # the first call compiles
+@given(st.integers(0, 2**32))
+def test_neighbours_need_not_be_sorted(seed):
+    # given rings of hits, each a neighbour of those beside it, named in any order
+    draw = np.random.default_rng(seed)
+    hits = draw.integers(3, 8, 4)
+    rows = [draw.permutation([(i - 1) % n, (i + 1) % n]) for n in hits for i in range(n)]
+    node_ptr = np.concatenate([[0], np.cumsum(hits)])
+    src, degree = np.concatenate(rows).astype(np.uint8), np.full(hits.sum(), 2, np.uint8)
+    # then all edges are there in both directions
+    assert first_one_way(node_ptr, 2 * node_ptr, degree, src) == (-1, -1, -1)
+    # and when one hit's neighbour is another hit than those, it is said
+    at = int(draw.integers(len(src)))
+    hit, event = at // 2, int(np.searchsorted(2 * node_ptr, at, side="right")) - 1
+    src[at] = hit - node_ptr[event]
+    assert first_one_way(node_ptr, 2 * node_ptr, degree, src)[0] == event
 
 
 @pytest.mark.parametrize(
