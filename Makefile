@@ -4,7 +4,7 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 # Most tests wait more than they compute; a file's tests stay together, because they share what they start (in tests/e2e
 # each worker has a testbed of its own). In the order of tests/conftest.py: the longest files first.
-PARALLEL ?= -n 4 --dist loadfile --no-loadscope-reorder
+PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
 E2E_PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
 BIN := .venv/bin
 HUB5_BIN := .venv-hub5/bin
