@@ -3,9 +3,9 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 # Most tests wait more than they compute; a file's tests stay together, because they share what they start (in tests/e2e
-# each worker has a testbed of its own). In the order of tests/conftest.py: the longest files first.
+# each worker has a testbed of its own, and some have a whole Ray cluster: fewer at once). In the order of tests/conftest.py: the longest files first.
 PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
-E2E_PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
+E2E_PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 BIN := .venv/bin
 HUB5_BIN := .venv-hub5/bin
 # With the Node.js that `make setup` brought, where the machine has none.

@@ -9,7 +9,7 @@ import pytest
 from .clusters import JOINED_SECONDS, nothing_is_left, printed, start, worker_jobs
 from .hub_client import HubUser, wait_for
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 PADOVA = {"profile": "padova-slurm", "cpu": 1, "memory": "2Gi", "walltime": "30m"}
 CLUSTER = """
@@ -50,7 +50,7 @@ def test_training_on_slurm_jobs_survives_the_loss_of_one_and_ends_in_a_report(te
     (cluster,) = printed(kernel.run(CLUSTER, JOINED_SECONDS), "CLUSTER")
 
     pool = ThreadPoolExecutor(1)
-    training = pool.submit(kernel.run, TRAIN, 400)
+    training = pool.submit(kernel.run, TRAIN, 900)
     told = Path(home / "told.jsonl")
 
     def steps() -> list[dict]:
@@ -58,18 +58,18 @@ def test_training_on_slurm_jobs_survives_the_loss_of_one_and_ends_in_a_report(te
         return [one for one in reports if "loss" in one]
 
     # Seen while it runs.
-    wait_for(lambda: training.done() or len(steps()) >= 3, "the training tells of its steps", 180)
+    wait_for(lambda: training.done() or len(steps()) >= 3, "the training tells of its steps", 400)
     assert not training.done(), training.result()
     seen = steps()[-1]["step"]
     victim = sorted(worker_jobs(testbed, cluster))[0]
     testbed.slurm("scancel", victim)
-    ended, epochs, auc = printed(training.result(400), "ENDED")
+    ended, epochs, auc = printed(training.result(600), "ENDED")
     assert (ended, int(epochs)) == ("finished", 3)
     assert float(auc) > 0.8
     assert steps()[-1]["step"] > seen
     assert victim not in worker_jobs(testbed, cluster)
 
-    for path in printed(kernel.run(REPORT, 120), "WROTE"):
+    for path in printed(kernel.run(REPORT, 300), "WROTE"):
         assert (home / path).stat().st_size > 10_000
     ada.server().stop()
     nothing_is_left(testbed)
