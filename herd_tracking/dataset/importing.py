@@ -43,15 +43,12 @@ def import_dataset(
     ``geometry``: the one that the planes are of. Raises TrackingError that names file, event and column; nothing is
     left of the dataset then.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from herd_tracking.live.bar import event_bar
 
     paths = [Path(source) for source in sources]
     if not paths:
         raise TrackingError("sources: none given; allowed are Parquet and ROOT files.")
     events = sum(_count(path, tree) for path in paths)
-    columns = (TextColumn("importing"), BarColumn(), MofNCompleteColumn(), TextColumn("events"))
-    bar = Progress(*columns, TimeRemainingColumn())
-    bar.disable = not progress
     meta = {
         "source": f"imported from {', '.join(path.name for path in paths)}",
         "particles": "as imported",
@@ -61,8 +58,8 @@ def import_dataset(
         "made_by": f"rayster {version('rayster')}",
     }
     first, left_out = 0, 0
-    with bar, DatasetWriter(directory, meta, is_overwritten) as writer:
-        task = bar.add_task("importing", total=events)
+    bar = event_bar("importing", events, progress)
+    with bar as advance, DatasetWriter(directory, meta, is_overwritten) as writer:
         seen = _Ids()
         for path in paths:
             for where, table in _read(path, names or {}, tree):
@@ -73,7 +70,7 @@ def import_dataset(
                 if len(kept):
                     writer.append(kept, where, first)
                 first += len(piece)
-                bar.advance(task, len(piece))
+                advance(len(piece))
     return Imported(Dataset.open(directory), left_out)
 
 

@@ -3,6 +3,7 @@
 import sys
 from typing import Any
 
+from herd_tracking.live.places import is_notebook
 from herd_tracking.live.story import Story
 
 __all__ = ["Story", "live_view"]
@@ -14,7 +15,7 @@ def live_view(kind: str = "auto", title: str = "Training") -> Any:
     ``kind``: ``notebook``, ``terminal``, ``none``, or ``auto``: what fits to where this runs. Raises ValueError.
     """
     if kind == "auto":
-        kind = "notebook" if _is_notebook() else "terminal" if sys.stderr.isatty() else "none"
+        kind = "notebook" if is_notebook() else "terminal" if sys.stderr.isatty() else "none"
     if kind == "notebook":
         from herd_tracking.live.curves import NotebookView
 
@@ -36,12 +37,3 @@ class SilentView:
 
     def finish(self, text: str = "") -> None:
         """Take the end."""
-
-
-def _is_notebook() -> bool:
-    """Tell whether this is a kernel of a notebook, which shows widgets; a console does not."""
-    if "IPython" not in sys.modules:
-        return False
-    from IPython import get_ipython
-
-    return type(get_ipython()).__name__ == "ZMQInteractiveShell"

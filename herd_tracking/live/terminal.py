@@ -36,9 +36,8 @@ class TerminalView:
 
     def _table(self) -> Table:
         story = self._story
-        table = Table(
-            title=self._title, caption=story.said or None, title_justify="left", caption_justify="left"
-        )
+        caption = "\n".join(line for line in (story.headline(), story.said) if line)
+        table = Table(title=self._title, caption=caption, title_justify="left", caption_justify="left")
         for name in ("epoch", "training loss", "validation loss", "AUC", "events/s"):
             table.add_column(name, justify="right")
         for one in story.epochs[-_SHOWN_EPOCHS:]:

@@ -74,22 +74,18 @@ def simulate_dataset(
     older dataset be replaced. Raises TrackingError for numbers that are not allowed, a directory that is not empty, and
     a full disk.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from herd_tracking.dataset import Dataset, DatasetWriter
+    from herd_tracking.live.bar import event_bar
 
     check_request(events, seed, particles)
     knobs = (Knobs() if knobs is None else knobs).checked()
     meta = description(seed, particles, knobs, geometry)
     pieces = simulate_pieces(events, seed, particles, threads=threads, knobs=knobs, geometry=geometry)
-    columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TextColumn("events"))
-    bar = Progress(*columns, TimeRemainingColumn())
-    bar.disable = not progress
-    with bar, closing(pieces), DatasetWriter(directory, meta, is_overwritten) as writer:
-        task = bar.add_task("simulating", total=events)
+    bar = event_bar("simulating", events, progress)
+    with bar as advance, closing(pieces), DatasetWriter(directory, meta, is_overwritten) as writer:
         for piece in pieces:
             writer.append(piece)
-            bar.advance(task, len(piece))
+            advance(len(piece))
     return Dataset.open(directory)
 
 

@@ -40,7 +40,7 @@ function chart(title, xLabel, lines) {
   const shown = lines.filter(line => line.points.length);
   const figure = element('figure', { class: 'rt-chart' }, element('figcaption', {}, title));
   if (!shown.length) {
-    figure.append(element('p', { class: 'rt-none' }, 'Nothing yet.'));
+    figure.append(element('p', { class: 'rt-none' }, 'Nothing yet'));
     return figure;
   }
   const all = shown.flatMap(line => line.points);
@@ -91,36 +91,27 @@ function chart(title, xLabel, lines) {
   return figure;
 }
 
-function points(list, xKey, yKey) {
-  return list.filter(one => one[xKey] !== undefined && one[yKey] !== undefined).map(one => [one[xKey], one[yKey]]);
-}
-
-function headline(told) {
-  const epochs = told.epochs ?? [];
-  const of = told.total_epochs ? ` of ${told.total_epochs}` : '';
-  const parts = [`${epochs.length ? epochs.at(-1).epoch : 0}${of} epochs`];
-  if (told.workers) {
-    parts.push(`${told.workers} worker${told.workers === 1 ? '' : 's'}`);
-  }
-  return parts.join(' · ');
+function points(columns, xKey, yKey) {
+  const ys = columns?.[yKey] ?? [];
+  return (columns?.[xKey] ?? [])
+    .map((x, number) => [x, ys[number]])
+    .filter(([x, y]) => x !== null && y !== null && y !== undefined);
 }
 
 function draw(root, told) {
-  const steps = told.steps ?? [];
-  const epochs = told.epochs ?? [];
+  const { steps, epochs } = told;
   root.replaceChildren(
     element(
       'div',
       { class: 'rt-head' },
       element('strong', {}, told.title ?? 'Training'),
-      element('span', { class: told.is_over ? 'rt-state rt-over' : 'rt-state' }, told.is_over ? 'Over' : 'Running'),
-      element('span', { class: 'rt-dim' }, headline(told))
+      element('span', { class: 'rt-dim' }, told.headline ?? '')
     ),
     element('p', { class: 'rt-said', role: 'status' }, told.said ?? ''),
     element(
       'div',
       { class: 'rt-charts' },
-      chart('Loss (binary cross-entropy per hit)', 'Step', [
+      chart('Loss (cross-entropy per hit)', 'Step', [
         { name: 'training', look: 'rt-a', points: points(steps, 'step', 'loss') },
         { name: 'validation', look: 'rt-b', points: points(epochs, 'step', 'val_loss') }
       ]),

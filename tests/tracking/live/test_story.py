@@ -1,12 +1,15 @@
 """What is kept of a training's reports, and what a terminal shows of it."""
 
 import io
+import json
+from base64 import b64decode
 
 import pytest
+from bs4 import BeautifulSoup
 from rich.console import Console
 
 from herd_tracking.live import live_view
-from herd_tracking.live.picture import picture
+from herd_tracking.live.picture import page
 from herd_tracking.live.story import MOST_STEPS, Story
 from herd_tracking.live.terminal import TerminalView
 
@@ -51,6 +54,48 @@ def test_long_training_stays_small_and_keeps_its_newest_point():
     assert all(a["step"] < b["step"] for a, b in zip(story.steps, story.steps[1:], strict=False))
 
 
+def test_headline_says_how_far_it_is_and_how_long_it_takes():
+    story = Story()
+    assert story.headline() == "0 epochs"
+    told = {"epochs": 3, "steps_per_epoch": 100, "workers": 2}
+    for report in (step(60, seconds=30.0, **told), end(1, 0.8, workers=2), step(120, seconds=30.0, **told)):
+        story.take(report)
+    assert story.headline() == "1 of 3 epochs · step 120 of 300 · 2 workers · about 2 min left"
+    assert story.headline(is_over=True).endswith("2 workers")
+    assert story.seconds_left() == pytest.approx(90)
+    # On one worker steps take longer; what was before counts less and less.
+    for number in range(130, 301, 10):
+        story.take(step(number, seconds=10.0, **{**told, "workers": 1}))
+    assert story.seconds_per_step == pytest.approx(1, rel=0.05)
+    assert story.headline() == "1 of 3 epochs · step 300 of 300 · 1 worker"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "1 s"), (42, "42 s"), (600, "10 min"), (7500, "2 h 05 min")]
+)
+def test_time_left_is_said_in_the_unit_that_fits(seconds, text):
+    story = Story()
+    story.take(step(1, seconds=seconds, epochs=1, steps_per_epoch=2))
+    assert story.headline().endswith(f"about {text} left")
+
+
+def test_browser_is_sent_lists_that_stay_small():
+    story = Story()
+    for number in range(10 * MOST_STEPS):
+        story.take(step(number, loss=1 / 3, events_per_s=1234.5678))
+    story.take(end(1, 0.8))
+    story.take({"epoch": 2, "val_auc": 0.9})
+    told = story.as_dict()
+    assert len(json.dumps(told)) < 25_000
+    assert told["steps"]["loss"][0] == 0.33333
+    assert told["epochs"] == {
+        "epoch": [1, 2],
+        "step": [10, None],
+        "val_loss": [0.3, None],
+        "val_auc": [0.8, 0.9],
+    }
+
+
 def test_what_is_no_number_is_no_point():
     story = Story()
     story.take(step(1, loss=float("nan")))
@@ -67,12 +112,20 @@ def test_terminal_shows_epochs_and_the_newest_step():
     assert "0.8765" in text and "0.4321" in text and "Finished." in text
 
 
-def test_picture_is_drawn_of_any_story():
-    story = Story()
-    assert picture(story, "Nothing").startswith(b"\x89PNG")
+def test_what_stays_in_a_notebook_is_text_and_pictures_of_what_there_is():
+    story = Story(said="In <runs> & more.")
+    assert "<img" not in page(story, "Nothing")
     for report in (step(1), step(2), end(1, 0.8)):
         story.take(report)
-    assert picture(story, "Something").startswith(b"\x89PNG")
+    left = BeautifulSoup(page(story, "Preset <deep>"), "html.parser")
+    assert left.strong.text == "Preset <deep>" and "In <runs> & more." in left.text
+    assert [image["alt"] for image in left.find_all("img")] == [
+        "Loss (cross-entropy per hit): training 0.5, validation 0.3",
+        "Area under the ROC curve: validation 0.8",
+        "Speed (events/s): training 1000",
+    ]
+    for image in left.find_all("img"):
+        assert b64decode(image["src"].partition(",")[2]).startswith(b"\x89PNG")
 
 
 def test_unknown_kind_of_view_is_refused():
