@@ -20,6 +20,7 @@ def _layout(is_wanted: bool) -> None:
         from herd_tracking.dataset import columns
 
         typer.echo(columns.__doc__)
+        typer.echo(f"EVENT_COLUMNS are {', '.join(columns.EVENT_COLUMNS)}.")
         raise typer.Exit
 
 

@@ -22,7 +22,10 @@ function ticks(low, high) {
   const step = [1, 2, 5, 10].map(one => one * power).find(one => one >= step0);
   const first = Math.ceil(low / step - 1e-9);
   const last = Math.floor(high / step + 1e-9);
-  return Array.from({ length: last - first + 1 }, (_, one) => (first + one) * step);
+  return Array.from(
+    { length: last - first + 1 },
+    (_, one) => (first + one) * step
+  );
 }
 
 function short(value) {
@@ -38,7 +41,11 @@ function short(value) {
 
 function chart(title, xLabel, lines) {
   const shown = lines.filter(line => line.points.length);
-  const figure = element('figure', { class: 'rt-chart' }, element('figcaption', {}, title));
+  const figure = element(
+    'figure',
+    { class: 'rt-chart' },
+    element('figcaption', {}, title)
+  );
   if (!shown.length) {
     figure.append(element('p', { class: 'rt-none' }, 'Nothing yet'));
     return figure;
@@ -52,8 +59,12 @@ function chart(title, xLabel, lines) {
   };
   const [x0, x1] = range(all.map(point => point[0]));
   const [y0, y1] = range(all.map(point => point[1]));
-  const x = value => EDGE.left + ((value - x0) / (x1 - x0)) * (WIDTH - EDGE.left - EDGE.right);
-  const y = value => HEIGHT - EDGE.bottom - ((value - y0) / (y1 - y0)) * (HEIGHT - EDGE.top - EDGE.bottom);
+  const x = value =>
+    EDGE.left + ((value - x0) / (x1 - x0)) * (WIDTH - EDGE.left - EDGE.right);
+  const y = value =>
+    HEIGHT -
+    EDGE.bottom -
+    ((value - y0) / (y1 - y0)) * (HEIGHT - EDGE.top - EDGE.bottom);
   const svg = element('svg:svg', {
     viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
     role: 'img',
@@ -61,31 +72,84 @@ function chart(title, xLabel, lines) {
   });
   for (const value of ticks(y0, y1)) {
     svg.append(
-      element('svg:line', { class: 'rt-grid', x1: EDGE.left, x2: WIDTH - EDGE.right, y1: y(value), y2: y(value) }),
-      element('svg:text', { class: 'rt-tick', x: EDGE.left - 6, y: y(value) + 4, 'text-anchor': 'end' }, short(value))
+      element('svg:line', {
+        class: 'rt-grid',
+        x1: EDGE.left,
+        x2: WIDTH - EDGE.right,
+        y1: y(value),
+        y2: y(value)
+      }),
+      element(
+        'svg:text',
+        {
+          class: 'rt-tick',
+          x: EDGE.left - 6,
+          y: y(value) + 4,
+          'text-anchor': 'end'
+        },
+        short(value)
+      )
     );
   }
-  for (const value of ticks(x0, x1).filter(one => Number.isInteger(one) && one >= 0)) {
+  for (const value of ticks(x0, x1).filter(
+    one => Number.isInteger(one) && one >= 0
+  )) {
     svg.append(
-      element('svg:text', { class: 'rt-tick', x: x(value), y: HEIGHT - 18, 'text-anchor': 'middle' }, short(value))
+      element(
+        'svg:text',
+        {
+          class: 'rt-tick',
+          x: x(value),
+          y: HEIGHT - 18,
+          'text-anchor': 'middle'
+        },
+        short(value)
+      )
     );
   }
   svg.append(
-    element('svg:text', { class: 'rt-tick', x: (EDGE.left + WIDTH - EDGE.right) / 2, y: HEIGHT - 3, 'text-anchor': 'middle' }, xLabel)
+    element(
+      'svg:text',
+      {
+        class: 'rt-tick',
+        x: (EDGE.left + WIDTH - EDGE.right) / 2,
+        y: HEIGHT - 3,
+        'text-anchor': 'middle'
+      },
+      xLabel
+    )
   );
   for (const line of shown) {
-    const path = line.points.map(([a, b], number) => `${number ? 'L' : 'M'}${x(a).toFixed(1)} ${y(b).toFixed(1)}`);
-    svg.append(element('svg:path', { class: `rt-line ${line.look}`, d: path.join('') }));
+    const path = line.points.map(
+      ([a, b], number) =>
+        `${number ? 'L' : 'M'}${x(a).toFixed(1)} ${y(b).toFixed(1)}`
+    );
+    svg.append(
+      element('svg:path', { class: `rt-line ${line.look}`, d: path.join('') })
+    );
     if (line.points.length <= 40) {
       for (const [a, b] of line.points) {
-        svg.append(element('svg:circle', { class: `rt-dot ${line.look}`, cx: x(a), cy: y(b), r: 3 }));
+        svg.append(
+          element('svg:circle', {
+            class: `rt-dot ${line.look}`,
+            cx: x(a),
+            cy: y(b),
+            r: 3
+          })
+        );
       }
     }
   }
   figure.append(svg);
   const legend = element('div', { class: 'rt-legend' });
   for (const line of shown) {
-    legend.append(element('span', { class: `rt-key ${line.look}` }, `${line.name} ${short(line.points.at(-1)[1])}`));
+    legend.append(
+      element(
+        'span',
+        { class: `rt-key ${line.look}` },
+        `${line.name} ${short(line.points.at(-1)[1])}`
+      )
+    );
   }
   figure.append(legend);
   return figure;
@@ -112,14 +176,30 @@ function draw(root, told) {
       'div',
       { class: 'rt-charts' },
       chart('Loss (cross-entropy per hit)', 'Step', [
-        { name: 'training', look: 'rt-a', points: points(steps, 'step', 'loss') },
-        { name: 'validation', look: 'rt-b', points: points(epochs, 'step', 'val_loss') }
+        {
+          name: 'training',
+          look: 'rt-a',
+          points: points(steps, 'step', 'loss')
+        },
+        {
+          name: 'validation',
+          look: 'rt-b',
+          points: points(epochs, 'step', 'val_loss')
+        }
       ]),
       chart('Area under the ROC curve', 'Epoch', [
-        { name: 'validation', look: 'rt-b', points: points(epochs, 'epoch', 'val_auc') }
+        {
+          name: 'validation',
+          look: 'rt-b',
+          points: points(epochs, 'epoch', 'val_auc')
+        }
       ]),
       chart('Speed (events/s)', 'Step', [
-        { name: 'training', look: 'rt-a', points: points(steps, 'step', 'events_per_s') }
+        {
+          name: 'training',
+          look: 'rt-a',
+          points: points(steps, 'step', 'events_per_s')
+        }
       ])
     )
   );
