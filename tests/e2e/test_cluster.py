@@ -125,7 +125,7 @@ def test_more_workers_join_and_one_that_is_cancelled_at_the_site_is_told_and_rep
             if row["job_id"] == victim and row["state"] == "lost" and "cancelled at the site" in row["reason"]
         ],
         "the row of the cancelled job says so",
-        60,
+        180,
     )
     wait_for(
         lambda: states(mine.view(cluster)) == ["joined"] * 3, "three workers are there again", JOINED_SECONDS
