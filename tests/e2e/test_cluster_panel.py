@@ -88,6 +88,7 @@ def test_cluster_is_started_attached_scaled_and_mended_in_the_panel(ada, server,
     wait_until(
         lambda: victim not in (now := worker_jobs(testbed, cluster)) and len(now) == 3,
         "the worker is replaced",
+        180,
     )
     expect(rows(panel, "joined")).to_have_count(3, timeout=JOINED_MS)
     assert run_below(ada, JOBS.format(count=3)) == sorted(worker_jobs(testbed, cluster))
