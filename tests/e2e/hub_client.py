@@ -209,8 +209,10 @@ class Kernel:
     id: str
     session: str = field(default_factory=lambda: uuid.uuid4().hex)
 
-    def run(self, code: str, timeout_seconds: float = 60) -> str:
-        """Run code over a connection of its own, and return what it prints."""
+    def run(
+        self, code: str, timeout_seconds: float = 60, hear: Callable[[dict[str, Any]], Any] | None = None
+    ) -> str:
+        """Run code over a connection of its own, and return what it prints; ``hear`` gets each message meanwhile."""
         user = self.server.user
         address = urlsplit(user.url(f"{self.server.base_path}api/kernels/{self.id}/channels"))
         request = requests.Request("GET", address.geturl(), cookies=user.session.cookies)
@@ -222,9 +224,17 @@ class Kernel:
             http_no_proxy=["127.0.0.1"],
         )
         with contextlib.closing(channels):
-            return self._run(channels, code, time.monotonic() + timeout_seconds)
+            return self._run(
+                channels, code, time.monotonic() + timeout_seconds, hear or (lambda message: None)
+            )
 
-    def _run(self, channels: websocket.WebSocket, code: str, deadline: float) -> str:
+    def _run(
+        self,
+        channels: websocket.WebSocket,
+        code: str,
+        deadline: float,
+        hear: Callable[[dict[str, Any]], Any],
+    ) -> str:
         header = {
             "msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "session": self.session,
             "username": self.server.user.name, "version": "5.3",
@@ -241,6 +251,7 @@ class Kernel:
                 f"the kernel has not finished {code!r}, but printed: {printed!r}"
             )
             answer = json.loads(channels.recv())
+            hear(answer)
             if answer.get("parent_header", {}).get("msg_id") != header["msg_id"]:
                 continue
             kind, content = answer["msg_type"], answer["content"]

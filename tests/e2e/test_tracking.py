@@ -1,75 +1,88 @@
-"""The network trained from a notebook on SLURM jobs: seen while it runs, and not stopped by the loss of a worker."""
+"""The example notebook that trains on SLURM jobs: its curves move while it runs, and losing a worker does not stop it."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from typing import Any
 
+import nbformat
 import pytest
+from rayster_lab.examples import DIRECTORY
 
 from .clusters import JOINED_SECONDS, nothing_is_left, printed, start, worker_jobs
 from .hub_client import HubUser, wait_for
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(600)
 
 PADOVA = {"profile": "padova-slurm", "cpu": 1, "memory": "2Gi", "walltime": "30m"}
-CLUSTER = """
-import json
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from rayster_lab import RayCluster
-cluster = RayCluster(profile="padova-slurm", workers=2, cpus=1, memory="2Gi", walltime="30m")
-print("CLUSTER", cluster.id)
-cluster.wait(workers=2, timeout=240)
-cluster.attach()
-"""
-TRAIN = """
-from herd_tracking import Dataset, simulate_dataset, train
-simulate_dataset("toy", 4000, seed=1, progress=False)
-told = open("told.jsonl", "w", buffering=1)
-result = train(
-    Dataset.open(Path("toy").resolve()), preset="deep", epochs=3, batch_events=64, warmup_steps=10, seed=1,
-    workers=(1, 2), cpus_per_worker=1, directory=Path("run").resolve(), report_steps=2, checkpoint_seconds=2,
-    on_report=lambda report: told.write(json.dumps(report) + chr(10)),
-)
-print("ENDED", result.ended, len(result.history), max(one["val_auc"] for one in result.history))
+FEW = """
+import os
+os.environ.update(RAYSTER_EXAMPLE_EVENTS="4000", RAYSTER_EXAMPLE_EPOCHS="3")
 """
 REPORT = """
 from herd_tracking import baselines, evaluate, score, write_report
 from herd_tracking.geometry import FIT
-data = Dataset.open("toy")
-test = data.events(data.split("test"))
-scores = {"network": score(data, result.best_checkpoint, "test"), **baselines(test, FIT)}
+test = dataset.events(dataset.split("test"))
+scores = {"network": score(dataset, result.best_checkpoint, "test"), **baselines(test, FIT)}
 print("WROTE", *write_report(evaluate(test, scores), "report", result.history))
+print("ENDED", result.ended, len(result.history), max(one["val_auc"] for one in result.history))
 """
 
 
+class Curves:
+    """What a browser would be told of the live curves, and of what stays in their place."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+        self.left = ""
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Take a message of the kernel."""
+        kind, content = message["msg_type"], message["content"]
+        if kind == "comm_msg" and "told" in content["data"].get("state", {}):
+            self.told.append(content["data"]["state"]["told"])
+        elif kind == "update_display_data":
+            self.left = content["data"].get("text/html", self.left)
+
+    @property
+    def steps(self) -> list[float]:
+        """The steps that the curve of the loss has."""
+        return self.told[-1]["steps"]["step"] if self.told else []
+
+    def has_said(self, words: str) -> bool:
+        """Return whether the line above the curves had ``words``."""
+        return any(words in one["said"] for one in self.told)
+
+
 def test_training_on_slurm_jobs_survives_the_loss_of_one_and_ends_in_a_report(testbed):
+    cells = nbformat.read(DIRECTORY / "3-scale-out.ipynb", as_version=4).cells
+    make, simulate, attach, train, close = (cell.source for cell in cells if cell.cell_type == "code")
     ada = HubUser(testbed, "ada")
     kernel = start(ada, PADOVA)
     home = next((testbed.layout.homes / "padova").glob("ada*"))
-    (cluster,) = printed(kernel.run(CLUSTER, JOINED_SECONDS), "CLUSTER")
+    kernel.run(FEW)
+    (cluster,) = printed(kernel.run(f"{make}\nprint('CLUSTER', cluster.id)", JOINED_SECONDS), "CLUSTER")
+    kernel.run(simulate, JOINED_SECONDS)
+    kernel.run(f"{attach}\ncluster.wait(workers=2, timeout=240)", JOINED_SECONDS)
 
-    pool = ThreadPoolExecutor(1)
-    training = pool.submit(kernel.run, TRAIN, 900)
-    told = Path(home / "told.jsonl")
-
-    def steps() -> list[dict]:
-        reports = [json.loads(line) for line in told.read_text().splitlines()] if told.exists() else []
-        return [one for one in reports if "loss" in one]
-
-    # Seen while it runs.
-    wait_for(lambda: training.done() or len(steps()) >= 3, "the training tells of its steps", 400)
+    curves = Curves()
+    training = ThreadPoolExecutor(1).submit(kernel.run, train, 400, curves.hear)
+    wait_for(lambda: training.done() or len(curves.steps) >= 3, "the curves have points", 180)
     assert not training.done(), training.result()
-    seen = steps()[-1]["step"]
+    assert "2 workers" in curves.told[-1]["headline"]
+    seen = curves.steps[-1]
     victim = sorted(worker_jobs(testbed, cluster))[0]
     testbed.slurm("scancel", victim)
-    ended, epochs, auc = printed(training.result(600), "ENDED")
-    assert (ended, int(epochs)) == ("finished", 3)
-    assert float(auc) > 0.8
-    assert steps()[-1]["step"] > seen
+    training.result(400)
+    assert curves.has_said("goes on with the others")
+    assert curves.steps[-1] > seen
+    assert "Area under the ROC curve: validation" in curves.left
     assert victim not in worker_jobs(testbed, cluster)
 
-    for path in printed(kernel.run(REPORT, 300), "WROTE"):
+    output = kernel.run(REPORT, 120)
+    ended, epochs, auc = printed(output, "ENDED")
+    assert (ended, int(epochs)) == ("finished", 3)
+    assert float(auc) > 0.8
+    for path in printed(output, "WROTE"):
         assert (home / path).stat().st_size > 10_000
+    kernel.run(close)
     ada.server().stop()
     nothing_is_left(testbed)
