@@ -58,10 +58,10 @@ class NotebookView:
             if self._timer is not None:
                 self._timer.cancel()
             if text:
-                self._story.said = text
+                self._story.say(text)
             story = self._story
             left = {
-                "text/plain": f"{self._title}: {story.headline(is_over=True)}\n{story.said}",
+                "text/plain": "\n".join([f"{self._title}: {story.headline(is_over=True)}", *story.messages]),
                 "text/html": page(story, self._title),
             }
         if self._shown is not None:

@@ -39,7 +39,7 @@ _LOOKS: dict[str, Any] = {
 
 
 def page(story: Story, title: str) -> str:
-    """Return HTML: ``title``, how far the training came, what it said last, and pictures that flow into the width."""
+    """Return HTML: ``title``, how far the training came, its last messages, and pictures that flow into the width."""
     pictures = []
     for name, x_label, lines in _CURVES:
         found = {label: _points(getattr(story, of), x, y) for of, x, y, label in lines}
@@ -50,7 +50,7 @@ def page(story: Story, title: str) -> str:
             pictures.append(f'<img {shape} alt="{name}: {said}" src="{source}">')
     return (
         f"<p><strong>{html.escape(title)}</strong> &nbsp; {html.escape(story.headline(is_over=True))}"
-        f"<br>{html.escape(story.said)}</p>{' '.join(pictures)}"
+        f"{''.join(f'<br>{html.escape(one)}' for one in story.messages)}</p>{' '.join(pictures)}"
     )
 
 

@@ -1,12 +1,14 @@
 """What a training has reported so far, small enough to be sent to a browser again and again."""
 
 import math
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
 MOST_STEPS = 400
 """Points of a curve; when there are twice as many, neighbours are averaged."""
-_STEP_KEYS = ("epoch", "step", "loss", "events_per_s", "learning_rate")
+SHOWN_MESSAGES = 4
+"""Some are followed by another within a second, and by hours in which somebody asks what has happened."""
 _SHOWN_STEPS = ("step", "loss", "events_per_s")
 _SHOWN_EPOCHS = ("epoch", "step", "val_loss", "val_auc")
 _NEWEST_WEIGHT = 0.2
@@ -19,14 +21,14 @@ def is_epoch(report: dict[str, Any]) -> bool:
 
 @dataclass
 class Story:
-    """``steps``: within epochs; ``epochs``: at the end of each; ``said``: the newest sentence; ``workers`` now.
+    """``steps``: within epochs; ``epochs``: at the end of each; ``messages``: the newest, with time; ``workers`` now.
 
     ``all_steps``, ``all_epochs``: how many there will be; ``seconds_per_step``: lately.
     """
 
     steps: list[dict[str, float]] = field(default_factory=list)
     epochs: list[dict[str, float]] = field(default_factory=list)
-    said: str = ""
+    messages: list[str] = field(default_factory=list)
     workers: int | None = None
     all_epochs: int | None = None
     all_steps: int | None = None
@@ -35,7 +37,7 @@ class Story:
     def take(self, report: dict[str, Any]) -> None:
         """Add a report. What is not a finite number is no point of a curve; a repeated epoch replaces the older one."""
         if "message" in report:
-            self.said = str(report["message"])[:500]
+            self.say(str(report["message"]))
         if isinstance(report.get("workers"), int):
             self.workers = report["workers"]
         if isinstance(report.get("epochs"), int):
@@ -49,13 +51,13 @@ class Story:
             # A training that was resumed goes over some steps again.
             self.steps = [one for one in self.steps if one["step"] < numbers["step"]]
             self._take_pace(numbers)
-            self.steps.append({key: numbers[key] for key in _STEP_KEYS if key in numbers})
+            self.steps.append({key: numbers[key] for key in _SHOWN_STEPS if key in numbers})
             if len(self.steps) >= 2 * MOST_STEPS:
                 self.steps = [_mean(pair) for pair in zip(self.steps[::2], self.steps[1::2], strict=False)]
 
-    def best_auc(self) -> float | None:
-        """Return the best validation AUC so far."""
-        return max((one["val_auc"] for one in self.epochs if "val_auc" in one), default=None)
+    def say(self, text: str) -> None:
+        """Add a message, with the time of day; the oldest goes."""
+        self.messages = [*self.messages, f"{time.strftime('%H:%M:%S')}  {text[:500]}"][-SHOWN_MESSAGES:]
 
     def _take_pace(self, numbers: dict[str, float]) -> None:
         """Note how long steps take, as a mean in which older ones fade; ``seconds`` of a report are since the last."""
@@ -91,7 +93,7 @@ class Story:
         return {
             "steps": _columns(self.steps, _SHOWN_STEPS),
             "epochs": _columns(self.epochs, _SHOWN_EPOCHS),
-            "said": self.said,
+            "messages": self.messages,
         }
 
 
@@ -115,6 +117,5 @@ def _mean(pair: tuple[dict[str, float], dict[str, float]]) -> dict[str, float]:
     """Return one point for two: the later place, the mean values."""
     first, second = pair
     return {
-        key: value if key in ("step", "epoch") else (value + first.get(key, value)) / 2
-        for key, value in second.items()
+        key: value if key == "step" else (value + first.get(key, value)) / 2 for key, value in second.items()
     }

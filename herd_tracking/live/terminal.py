@@ -30,13 +30,13 @@ class TerminalView:
         """Show the end and leave the table where it is."""
         with self._lock:
             if text:
-                self._story.said = text
+                self._story.say(text)
             self._live.update(self._table(), refresh=True)
             self._live.stop()
 
     def _table(self) -> Table:
         story = self._story
-        caption = "\n".join(line for line in (story.headline(), story.said) if line)
+        caption = "\n".join([story.headline(), *story.messages])
         table = Table(title=self._title, caption=caption, title_justify="left", caption_justify="left")
         for name in ("epoch", "training loss", "validation loss", "AUC", "events/s"):
             table.add_column(name, justify="right")

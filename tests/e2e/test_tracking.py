@@ -48,8 +48,8 @@ class Curves:
         return self.told[-1]["headline"] if self.told else ""
 
     def has_said(self, words: str) -> bool:
-        """Return whether the line above the curves had ``words``."""
-        return any(words in one["said"] for one in self.told)
+        """Return whether one of the lines above the curves had ``words``."""
+        return any(words in message for one in self.told for message in one["messages"])
 
 
 def test_training_on_slurm_jobs_survives_the_loss_of_one_and_ends_in_a_report(testbed):

@@ -171,7 +171,11 @@ function draw(root, told) {
       element('strong', {}, told.title ?? 'Training'),
       element('span', { class: 'rt-dim' }, told.headline ?? '')
     ),
-    element('p', { class: 'rt-said', role: 'status' }, told.said ?? ''),
+    element(
+      'div',
+      { class: 'rt-said', role: 'log' },
+      ...(told.messages ?? []).map(message => element('div', {}, message))
+    ),
     element(
       'div',
       { class: 'rt-charts' },

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from base64 import b64decode
 
 import pytest
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from herd_tracking.live import live_view
 from herd_tracking.live.picture import page
-from herd_tracking.live.story import MOST_STEPS, Story
+from herd_tracking.live.story import MOST_STEPS, SHOWN_MESSAGES, Story
 from herd_tracking.live.terminal import TerminalView
 
 
@@ -34,7 +35,18 @@ def test_steps_and_ends_of_epochs_are_told_apart():
         story.take(report)
     assert [one["step"] for one in story.steps] == [1, 2]
     assert [one["val_auc"] for one in story.epochs] == [0.8, 0.9]
-    assert (story.best_auc(), story.said, story.workers) == (0.9, "A worker was lost.", 1)
+    assert story.workers == 1
+    assert story.messages[-1].endswith("A worker was lost.")
+
+
+def test_messages_that_come_at_once_stay_to_be_read():
+    story = Story()
+    for number in range(SHOWN_MESSAGES + 2):
+        story.take({"message": f"Message {number}."})
+    assert [one.split("  ")[1] for one in story.messages] == [
+        f"Message {number}." for number in range(2, SHOWN_MESSAGES + 2)
+    ]
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  Message 2\.", story.messages[0])
 
 
 def test_resumed_training_replaces_what_it_does_again():
@@ -113,7 +125,8 @@ def test_terminal_shows_epochs_and_the_newest_step():
 
 
 def test_what_stays_in_a_notebook_is_text_and_pictures_of_what_there_is():
-    story = Story(said="In <runs> & more.")
+    story = Story()
+    story.say("In <runs> & more.")
     assert "<img" not in page(story, "Nothing")
     for report in (step(1), step(2), end(1, 0.8)):
         story.take(report)
