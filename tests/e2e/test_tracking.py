@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(1200)
 PADOVA = {"profile": "padova-slurm", "cpu": 1, "memory": "2Gi", "walltime": "30m"}
 FEW = """
 import os
-os.environ.update(RAYSTER_EXAMPLE_EVENTS="4000", RAYSTER_EXAMPLE_EPOCHS="3")
+os.environ.update(RAYSTER_EXAMPLE_EVENTS="3000", RAYSTER_EXAMPLE_EPOCHS="3")
 """
 REPORT = """
 from herd_tracking import baselines, evaluate, score, write_report
