@@ -1,20 +1,16 @@
-"""The batches of a worker: from where a training was interrupted, and made ahead of a GPU that would have to wait."""
+"""The batches of a worker, from where a training was interrupted, in one shape for a GPU."""
 
-import queue
-import threading
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterator
 
 import torch
 
 from herd_tracking.batch import Batch
 from herd_tracking.dataset import Dataset, Loader
 from herd_tracking.events import TrackingError
-from herd_tracking.training.padding import budget, padded
+from herd_tracking.training.padding import budget, of_one_shape
 from herd_tracking.training.peers import Peers
 from herd_tracking.training.settings import Settings
 
-_AHEAD = 3
 _LOOKED_AT = 1000
 
 
@@ -44,42 +40,10 @@ class Batches:
     def of_epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         """Yield the batches of ``epoch`` from number ``first`` on."""
         self._loader.set_epoch(epoch)
-        batches = islice(self._loader, first, None)
+        batches = self._loader.batches(first)
         if not self._is_cuda:
             return batches
-        return ahead(padded(batch, self._hits, self._edges) for batch in batches)
-
-
-def ahead(batches: Iterable[Batch]) -> Iterator[Batch]:
-    """Yield ``batches``; a thread makes up to `_AHEAD` of them in advance. Its errors are raised here."""
-    made: queue.Queue[Batch | BaseException | None] = queue.Queue(_AHEAD)
-    is_over = threading.Event()
-
-    def put(item: Batch | BaseException | None) -> None:
-        while not is_over.is_set():
-            try:
-                return made.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-
-    def make() -> None:
-        try:
-            for batch in batches:
-                put(batch)
-                if is_over.is_set():
-                    return
-            put(None)
-        except BaseException as error:
-            put(error)
-
-    threading.Thread(target=make, name="herd-batches", daemon=True).start()
-    try:
-        while (item := made.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        is_over.set()
+        return (of_one_shape(batch, self._hits, self._edges) for batch in batches)
 
 
 def check_labels(dataset: Dataset) -> None:

@@ -60,19 +60,21 @@ def do(
     place = torch.device(device)
     dataset = Dataset.open(job.dataset)
     run = Run.new(job.settings, identity(dataset), place)
-    found = peers.from_first(_outcome(lambda: _begin(job, dataset, run)) if peers.is_first else None)
-    if isinstance(found, TrackingError):
-        raise found
-    if found is not None and not peers.is_first:
-        run.take(found, job.directory)
+    outcome = _outcome(lambda: _begin(job, dataset, run)) if peers.is_first else None
+    # Also at the very beginning: it does not matter then whether all draw the same random numbers.
+    outcome = peers.from_first(outcome)
+    if isinstance(outcome, TrackingError):
+        raise outcome
+    if not peers.is_first:
+        run.take(outcome, job.directory)
     run.model.precision = _precision(job.settings.precision, peers, place)
     if peers.is_first:
         say(_greeting(run, peers, place))
     return Loop(run, dataset, job.directory, peers=peers, device=place, say=say, wants_stop=wants_stop)()
 
 
-def _begin(job: Job, dataset: Dataset, run: Run) -> dict[str, Any] | None:
-    """Return the checkpoint to go on from, which ``run`` has taken; None at the beginning."""
+def _begin(job: Job, dataset: Dataset, run: Run) -> dict[str, Any]:
+    """Let ``run`` go on from its newest checkpoint, if it has one; return what the others need to be like it."""
     check_labels(dataset)
     found, path = latest(job.directory), job.directory / LAST
     if found is None and job.begin_from is not None:
@@ -80,7 +82,7 @@ def _begin(job: Job, dataset: Dataset, run: Run) -> dict[str, Any] | None:
         found = read_checkpoint(path)
     if found is not None:
         run.take(found, path)
-    return found
+    return run.content()
 
 
 def _outcome(action: Callable[[], Any]) -> Any:

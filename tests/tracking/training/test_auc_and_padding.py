@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from herd_tracking.dataset import Loader
 from herd_tracking.model import PRESETS, HitClassifier, accumulate_gradients
 from herd_tracking.training.auc import add_scores, area, bin_of, new_histogram
-from herd_tracking.training.batches import ahead
-from herd_tracking.training.padding import budget, padded
+from herd_tracking.training.padding import budget, of_one_shape
 
 
 def exact_area(logits: np.ndarray, y: np.ndarray) -> float:
@@ -56,20 +55,20 @@ def test_a_padded_batch_gives_the_same_loss_and_gradients(toy):
     batch = next(iter(Loader(toy, "train", 8)))
     hits, edges = len(batch.y) + 37, len(batch.src) + 100
     found = []
-    for one in (batch, padded(batch, hits, edges)):
+    for one in (batch, of_one_shape(batch, hits, edges)):
         torch.manual_seed(0)
         model = HitClassifier(PRESETS["deep"])
         total, count = accumulate_gradients(model, one)
         found.append((total, count, model.convs[3].lin_l.weight.grad))
-    assert padded(batch, hits, edges).x.shape[0] == hits
+    assert of_one_shape(batch, hits, edges).x.shape[0] == hits
     for plain, filled in zip(*found, strict=True):
         torch.testing.assert_close(filled, plain, rtol=1e-5, atol=1e-5)
 
 
 def test_a_batch_without_room_stays_as_it_is(toy):
     batch = next(iter(Loader(toy, "train", 8)))
-    assert padded(batch, len(batch.y), len(batch.src) + 5) is batch
-    assert padded(batch, len(batch.y) + 5, len(batch.src) - 1) is batch
+    assert of_one_shape(batch, len(batch.y), len(batch.src) + 5) is batch
+    assert of_one_shape(batch, len(batch.y) + 5, len(batch.src) - 1) is batch
 
 
 def test_the_budget_has_room_for_almost_all_batches(toy):
@@ -80,15 +79,3 @@ def test_the_budget_has_room_for_almost_all_batches(toy):
     fitting = [len(batch.y) < hits and len(batch.src) <= edges for batch in batches]
     assert sum(fitting) >= 0.9 * len(batches)
     assert hits < 1.5 * max(len(batch.y) for batch in batches)
-
-
-def test_batches_made_in_advance_come_in_order_and_with_their_error():
-    def failing():
-        yield from range(5)
-        raise OSError("vanished")
-
-    found = []
-    with pytest.raises(OSError, match="vanished"):
-        for one in ahead(failing()):
-            found.append(one)
-    assert found == [0, 1, 2, 3, 4]
