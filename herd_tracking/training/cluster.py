@@ -81,11 +81,12 @@ class _Fit:
         self._ended: str | None = None
         self._error: str | None = None
         self._is_aborted = False
+        self._fitting = threading.Thread(target=self._fit, name="herd-fit", daemon=True)
         self._is_read = threading.Event()
 
     def run(self) -> str:
         threading.Thread(target=self._read, name="herd-reports", daemon=True).start()
-        threading.Thread(target=self._fit, name="herd-fit", daemon=True).start()
+        self._fitting.start()
         try:
             # An interrupt that comes as no signal is heard between two waits.
             while not self._is_over.wait(1.0):
@@ -112,9 +113,10 @@ class _Fit:
                 self._abort()
 
     def _close(self) -> None:
-        """Let all reports arrive, and end the mailbox."""
+        """Let all reports arrive, and end the threads and the mailbox."""
         self._mailbox.put.remote({"is_last": True})
         self._is_read.wait(_READ_SECONDS)
+        self._fitting.join(_READ_SECONDS)
         ray.kill(self._mailbox)
 
     def _abort(self) -> None:

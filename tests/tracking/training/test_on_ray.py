@@ -1,0 +1,122 @@
+"""A training on the workers of a real Ray, one of which is killed, and one whose data vanishes."""
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+
+from herd_tracking.events import TrackingError
+from herd_tracking.training import train
+
+from .conftest import write_dataset
+
+# Some ten processes are started, each of which takes seconds of a CPU.
+pytestmark = pytest.mark.timeout(240)
+ASKED = {"batch_events": 32, "warmup_steps": 5, "precision": "fp32", "report_steps": 2, "live": "none"}
+
+
+@pytest.fixture(scope="module")
+def two_cpus() -> Iterator[None]:
+    """A Ray of this process alone, whatever clusters there are on this machine."""
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=80_000_000,
+    )
+    yield
+    ray.shutdown()
+
+
+def workers_of_this_process() -> list[int]:
+    """The training's workers among the processes whose parents lead to this one, by their titles."""
+    parents, titles = {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+            titles[int(path.parent.name)] = (path.parent / "cmdline").read_text()
+        except OSError:
+            continue
+
+    def is_ours(pid: int) -> bool:
+        while pid > 1:
+            if pid == os.getpid():
+                return True
+            pid = parents.get(pid, 0)
+        return False
+
+    return [pid for pid, title in titles.items() if title.startswith("ray::RayTrainWorker") and is_ours(pid)]
+
+
+def test_a_training_survives_its_workers_with_the_loss_of_one_alone(two_cpus, toy, tmp_path):
+    killed: list[int] = []
+    reports: list[dict] = []
+
+    def on_report(report: dict) -> None:
+        reports.append(report)
+        if report.get("step", 0) >= 12 and not killed:
+            killed.append(workers_of_this_process()[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    result = train(
+        toy,
+        "deep",
+        epochs=2,
+        limit_events=320,
+        workers=(1, 2),
+        cpus_per_worker=1,
+        directory=tmp_path / "together",
+        checkpoint_seconds=0.0,
+        on_report=on_report,
+        **ASKED,
+    )
+
+    alone: list[dict] = []
+    train(
+        toy, "deep", epochs=2, limit_events=320, directory=tmp_path / "alone", on_report=alone.append, **ASKED
+    )
+    curves = [{one["step"]: one["loss"] for one in said if "loss" in one} for said in (reports, alone)]
+    assert list(curves[0]) == list(curves[1])
+    assert list(curves[0].values()) == pytest.approx(list(curves[1].values()), rel=2e-3)
+    assert result.history[-1]["val_auc"] == pytest.approx(alone[-1]["val_auc"], abs=2e-3)
+    assert killed
+    said = [one["message"] for one in reports if "message" in one]
+    assert any("has ended" in one or "failed" in one for one in said)
+    assert any("from epoch 2" in one for one in said)
+    # Ray's own files are gone.
+    assert sorted(path.name for path in (tmp_path / "together").iterdir()) == [
+        "best.pt",
+        "history.json",
+        "last.pt",
+    ]
+
+
+def test_what_a_worker_cannot_mend_is_told_and_not_tried_again(two_cpus, tmp_path):
+    dataset = write_dataset(tmp_path / "vanishing", 300)
+    shard = dataset.directory / dataset.meta.shards[0].name
+    reports: list[dict] = []
+
+    def on_report(report: dict) -> None:
+        reports.append(report)
+        # The workers have not begun yet.
+        if not (tmp_path / "elsewhere").exists():
+            shard.rename(tmp_path / "elsewhere")
+
+    with pytest.raises(TrackingError, match="shard-00000"):
+        train(
+            dataset,
+            "deep",
+            workers=1,
+            cpus_per_worker=1,
+            directory=tmp_path / "run",
+            on_report=on_report,
+            **ASKED,
+        )
+
+    assert not any("from its last checkpoint" in one.get("message", "") for one in reports)
