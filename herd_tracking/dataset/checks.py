@@ -48,6 +48,14 @@ def _check_pointers(events: Events, what: str, name: Callable[[int], str]) -> No
             raise TrackingError(
                 f"{what}: field {field}: must rise from 0 to {end} in {len(events) + 1} numbers."
             )
+    for field, values, rows in (
+        ("hit_class", events.hit_class, len(events.y)),
+        ("plane", events.plane, len(events.y)),
+        ("degree", events.degree, len(events.y)),
+        ("event", events.event, len(events)),
+    ):
+        if len(values) != rows:
+            raise TrackingError(f"{what}: field {field}: has {len(values)} rows, should have {rows}.")
     if np.any(hits == 0):
         raise TrackingError(f"{name(int(np.argmax(hits == 0)))}: has no hits.")
     if np.any(edges == 0):

@@ -63,6 +63,9 @@ class Loader:
     ) -> None:
         if batch_events < 1:
             raise TrackingError(f"batch_events: {batch_events}; allowed are numbers from 1.")
+        for name, number, least in (("seed", seed, 0), ("limit", 1 if limit is None else limit, 1)):
+            if number < least:
+                raise TrackingError(f"{name}: {number}; allowed are numbers from {least}.")
         if not 0 <= rank < world:
             raise TrackingError(f"rank: {rank} of {world} workers; allowed are 0 to {world - 1}.")
         if (node_budget is None) != (edge_budget is None):

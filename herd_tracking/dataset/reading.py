@@ -6,6 +6,7 @@ count as the worker's memory until they are given back.
 
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -33,12 +34,13 @@ class Window:
 
 
 class Reader:
-    """Reads events of ``dataset``. One thread at a time."""
+    """Reads events of ``dataset``; threads wait for each other, since they share what files are read into."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
         self._layout: dict[tuple[int, str], tuple[np.dtype, int]] = {}
         self._room: dict[tuple[str, np.dtype], np.ndarray] = {}
+        self._lock = Lock()
 
     def sizes(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return hits and edges of the events ``numbers`` (ascending), i32[E] each.
@@ -85,7 +87,8 @@ class Reader:
             shard = int(shards[first])
             end = min(numbers[first] + PIECE_EVENTS, self._dataset.first[shard + 1])
             last = int(np.searchsorted(numbers, end))
-            self._fill(window, first, last, shard)
+            with self._lock:
+                self._fill(window, first, last, shard)
             first = last
         return window
 

@@ -1,4 +1,4 @@
-"""Writes a dataset: shards as they come, and `dataset.json` last, so that half a dataset is none."""
+"""Writes a dataset aside, and moves it into place when it is whole, so that half a dataset is none."""
 
 import os
 import shutil
@@ -14,13 +14,17 @@ from herd_tracking.dataset.store import joined
 from herd_tracking.events import Events, TrackingError
 
 EVENTS_PER_SHARD = 51_200
+PART = ".writing"
+"""Directory in the dataset's own where shards are until all are written."""
 
 
 class DatasetWriter:
     """``with DatasetWriter(directory, meta) as writer: writer.append(events)``, again and again.
 
     ``meta``: a `Meta`, or its fields as a mapping. The directory must be new or empty; ``is_overwritten`` lets an older
-    dataset (and nothing else) be replaced. After an error nothing of what was written is left. Raises TrackingError.
+    dataset, or what a writer that was killed has left (and nothing else), be replaced. An older dataset is there until
+    the new one is whole, so both must fit the disk. After an error nothing of what was written is left. Raises
+    TrackingError.
     """
 
     def __init__(
@@ -32,16 +36,19 @@ class DatasetWriter:
         self._taken = 0
         if self.directory.exists() and not self.directory.is_dir():
             raise TrackingError(f"{self.directory}: is a file; a dataset is a directory.")
-        if is_overwritten and (self.directory / FILE).is_file():
-            remove_dataset(self.directory)
-        if self.directory.exists() and any(self.directory.iterdir()):
+        there = set(self.directory.iterdir()) if self.directory.exists() else set()
+        if there - (set(written_in(self.directory)) if is_overwritten else set()):
             raise TrackingError(
                 f"{self.directory}: is not empty. Choose another place, or overwrite a dataset there."
             )
+        self._part = self.directory / PART
 
     def __enter__(self) -> "DatasetWriter":
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
+            if self._part.exists():
+                shutil.rmtree(self._part)
+            self._part.mkdir()
         except OSError as error:
             raise TrackingError(f"{self.directory}: cannot be made: {error.strerror}") from None
         return self
@@ -63,16 +70,20 @@ class DatasetWriter:
             self._waiting = [rest] if len(rest) else []
 
     def _write(self, events: Events) -> None:
-        shard = write_shard(self.directory, f"shard-{len(self.meta.shards):05d}", events)
+        shard = write_shard(self._part, f"shard-{len(self.meta.shards):05d}", events)
         self.meta = self.meta.model_copy(update={"shards": (*self.meta.shards, shard)})
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            remove_dataset(self.directory)
-            return
-        half = self.directory / f".{FILE}.part"
+        try:
+            if error is None:
+                self._finish()
+        finally:
+            shutil.rmtree(self._part, ignore_errors=True)
+
+    def _finish(self) -> None:
+        half = self._part / FILE
         try:
             if self._waiting:
                 self._write(joined(self._waiting))
@@ -82,19 +93,18 @@ class DatasetWriter:
                 file.write(self.meta.model_dump_json(indent=1))
                 file.flush()
                 os.fsync(file.fileno())
+            # All is on the disk: only names change from here on, and dataset.json's last.
+            for older in written_in(self.directory):
+                if older != self._part:
+                    shutil.rmtree(older) if older.is_dir() else older.unlink()
+            for shard in self.meta.shards:
+                (self._part / shard.name).rename(self.directory / shard.name)
             half.rename(self.directory / FILE)
-        except TrackingError:
-            remove_dataset(self.directory)
-            raise
         except OSError as failure:
-            remove_dataset(self.directory)
             raise TrackingError(f"{self.directory}: cannot be written: {failure.strerror}") from None
 
 
-def remove_dataset(directory: Path) -> None:
-    """Remove what a writer makes in ``directory``; other files there stay."""
-    (directory / FILE).unlink(missing_ok=True)
-    (directory / f".{FILE}.part").unlink(missing_ok=True)
-    for pattern in ("shard-[0-9][0-9][0-9][0-9][0-9]", ".shard-*.part"):
-        for shard in directory.glob(pattern):
-            shutil.rmtree(shard, ignore_errors=True)
+def written_in(directory: Path) -> list[Path]:
+    """Return what a writer makes in ``directory``, ``dataset.json`` first; other files there are somebody else's."""
+    patterns = (FILE, PART, "shard-[0-9][0-9][0-9][0-9][0-9]")
+    return [path for pattern in patterns for path in directory.glob(pattern)]

@@ -168,6 +168,17 @@ def test_value_that_is_not_finite_is_named(write, some_events, value):
             list(Loader(dataset, split, 64))
 
 
+def test_two_passes_at_once_see_the_same_batches(write, some_events, small_windows):
+    # given a loader that is read from in two places, whose windows are read by two threads
+    loader = Loader(write(some_events), "train", 16)
+    alone = list(loader)
+    # when both go on in turn, many times, then neither sees what the other one reads
+    for _ in range(10):
+        for want, one, other in zip(alone, loader, loader, strict=True):
+            assert torch.equal(one.x, want.x) and torch.equal(other.x, want.x)
+            assert torch.equal(one.src, want.src) and torch.equal(other.src, want.src)
+
+
 def test_wrong_neighbours_are_named_before_they_are_used(write, some_events):
     dataset = write(some_events)
     path = dataset.directory / "shard-00000" / "src.npy"
@@ -180,7 +191,14 @@ def test_wrong_neighbours_are_named_before_they_are_used(write, some_events):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"batch_events": 0}, {"rank": 2, "world": 2}, {"node_budget": 10}, {"limit": 0}],
+    [
+        {"batch_events": 0},
+        {"rank": 2, "world": 2},
+        {"node_budget": 10},
+        {"limit": 0},
+        {"limit": -1},
+        {"seed": -1},
+    ],
     ids=str,
 )
 def test_wrong_arguments_are_refused(write, some_events, arguments):
@@ -230,6 +248,13 @@ def test_neighbours_need_not_be_sorted(seed):
         ({"src": lambda src: _set(0, (src[0] + 1) % 70)(src)}, "event 0 .*not the other way round"),
         ({"node_ptr": _set(4, 0)}, "field node_ptr: must rise"),
         ({"x": lambda x: x[:, :3]}, "field x: has shape"),
+        ({"plane": lambda plane: plane[:-5]}, "field plane: has .* rows, should have"),
+        ({"hit_class": lambda kind: kind[:-5]}, "field hit_class: has .* rows, should have"),
+        (
+            {"degree": lambda degree: np.append(degree, degree[:1] * 0)},
+            "field degree: has .* rows, should have",
+        ),
+        ({"event": lambda event: event[:-1]}, "field event: has 9 rows, should have 10"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -99,6 +99,40 @@ def test_interrupted_writer_leaves_no_dataset(tmp_path, some_events):
         Dataset.open(tmp_path / "half")
 
 
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, TrackingError])
+def test_older_dataset_stays_until_the_new_one_is_whole(tmp_path, write, some_events, failure):
+    # given a dataset that is to be replaced
+    directory = write(some_events).directory
+    before = sorted(path.relative_to(directory) for path in directory.rglob("*"))
+    # when the new one is interrupted
+    with pytest.raises(failure), DatasetWriter(directory, META, is_overwritten=True) as writer:
+        writer.append(some_events.take(0, 100))
+        raise failure
+    # then the older one is whole, and nothing else is there
+    assert sorted(path.relative_to(directory) for path in directory.rglob("*")) == before
+    assert len(Dataset.open(directory).events()) == len(some_events)
+    # and when it is not, the new one is there alone
+    with DatasetWriter(directory, META, is_overwritten=True) as writer:
+        writer.append(some_events.take(0, 100))
+    assert len(Dataset.open(directory)) == 100
+    assert sorted(path.name for path in directory.iterdir()) == ["dataset.json", "shard-00000"]
+
+
+def test_what_a_killed_writer_left_is_replaced_only_when_told(tmp_path, some_events):
+    # given what is there when a writer is killed between two shards
+    left = tmp_path / "half" / ".writing" / "shard-00000"
+    left.mkdir(parents=True)
+    (left / "x.npy").write_bytes(b"half")
+    # then it is no dataset, and not replaced unasked: another writer may be at it
+    with pytest.raises(TrackingError, match="no dataset"):
+        Dataset.open(tmp_path / "half")
+    with pytest.raises(TrackingError, match="is not empty"):
+        DatasetWriter(tmp_path / "half", META)
+    with DatasetWriter(tmp_path / "half", META, is_overwritten=True) as writer:
+        writer.append(some_events)
+    assert len(Dataset.open(tmp_path / "half")) == len(some_events)
+
+
 def test_somebodys_files_are_not_touched(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(TrackingError, match="is not empty"):
