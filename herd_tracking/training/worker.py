@@ -1,5 +1,6 @@
 """What a worker of a Ray cluster does: the loop, as one of many."""
 
+import ctypes
 import fcntl
 import os
 import socket
@@ -19,6 +20,8 @@ from herd_tracking.training.loop import Report
 from herd_tracking.training.peers import Peers
 
 _SIOCGIFADDR = 0x8915
+# glibc's malloc.h: M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD (32 MiB is the most it takes).
+_MALLOPT = ((-1, 1 << 30), (-2, 1 << 26), (-3, 1 << 25))
 
 
 def work(config: dict[str, Any]) -> str:
@@ -29,6 +32,7 @@ def work(config: dict[str, Any]) -> str:
     peers = Peers(context.get_world_rank(), context.get_world_size())
     device = ray.train.torch.get_device() if config["uses_gpu"] else torch.device("cpu")
     torch.set_num_threads(max(1, int(config["cpus"])))
+    keep_memory()
     told = _Told(mailbox)
     try:
         check_shared(job, config["mark"])
@@ -45,6 +49,18 @@ def work(config: dict[str, Any]) -> str:
         raise
     finally:
         told.wait()
+
+
+def keep_memory() -> None:
+    """Let glibc keep what is freed.
+
+    Ray runs the training in a thread of its own, from which glibc gives memory back to the system after each block of
+    events and gets it again page by page: two workers on two cores were a fifth slower (`bench/scaling.py`).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for parameter, value in _MALLOPT:
+            mallopt(parameter, value)
 
 
 class _Told:
