@@ -5,8 +5,9 @@
 >>> result = train(Dataset.open("toy"), preset="deep", epochs=2)
 """
 
-from importlib import import_module
 from typing import Any
+
+from herd_tracking.lazy import attribute
 
 _HOME = {
     "Dataset": "dataset",
@@ -30,6 +31,4 @@ __all__ = sorted(_HOME)
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for, and nothing else."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return attribute(__name__, _HOME, name)

@@ -1,7 +1,8 @@
 """Datasets: directories of shards, each a set of memory-mapped arrays, with splits and a loader of batches."""
 
-from importlib import import_module
 from typing import Any
+
+from herd_tracking.lazy import attribute
 
 _HOME = {
     "Dataset": "store",
@@ -17,6 +18,4 @@ __all__ = sorted(_HOME)
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for, so that a dataset can be described without loading torch."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return attribute(__name__, _HOME, name)

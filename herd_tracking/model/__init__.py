@@ -8,8 +8,9 @@
 processor's caches. ``loss(model(batch), batch)[0].backward()`` gives the same gradients, slower.
 """
 
-from importlib import import_module
 from typing import Any
+
+from herd_tracking.lazy import attribute
 
 _HOME = {
     "ModelConfig": "config",
@@ -28,6 +29,4 @@ __all__ = sorted(_HOME)
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for, so that the presets can be named without loading torch."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return attribute(__name__, _HOME, name)

@@ -1,9 +1,10 @@
 """From scores of hits to tracks, and from tracks to numbers, pictures and a report."""
 
-import importlib
 from typing import Any
 
-_WHERE = {
+from herd_tracking.lazy import attribute
+
+_HOME = {
     "FitSettings": "fit",
     "Tracks": "fit",
     "fit_tracks": "fit",
@@ -18,11 +19,9 @@ _WHERE = {
     "write_report": "report",
 }
 
-__all__ = sorted(_WHERE)
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for: the fit compiles, and the figures take a second to load."""
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    return attribute(__name__, _HOME, name)

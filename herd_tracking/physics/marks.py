@@ -118,16 +118,8 @@ def value_axis(axes: Any, metric: str, logarithmic: bool) -> None:
         axes.set_ylim(max(0.0, low), 100 + 0.04 * (100 - max(0.0, low)))
 
 
-def legend(axes: Any) -> None:
-    """Put the legend above the axes, where it hides nothing."""
+def legend(axes: Any, **look: Any) -> None:
+    """Put the legend above the axes, where it hides nothing; ``look`` as matplotlib's ``legend`` takes it."""
     handles, labels = axes.get_legend_handles_labels()
-    axes.legend(
-        handles,
-        labels,
-        loc="lower left",
-        bbox_to_anchor=(-0.02, 1.0),
-        ncols=2,
-        borderaxespad=0.1,
-        columnspacing=1.2,
-        handlelength=2.2,
-    )
+    usual = {"ncols": 2, "borderaxespad": 0.1, "columnspacing": 1.2, "handlelength": 2.2}
+    axes.legend(handles, labels, loc="lower left", bbox_to_anchor=(-0.02, 1.0), **usual | look)

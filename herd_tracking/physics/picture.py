@@ -6,6 +6,7 @@ import numpy as np
 
 from herd_tracking.events import HIT_CLASSES, Events
 from herd_tracking.physics.frames import fit_geometry
+from herd_tracking.physics.marks import legend
 from herd_tracking.physics.scene import (
     Line,
     Projection,
@@ -104,17 +105,7 @@ def draw_view(axes: Any, seen: Scene, view: Projection, kept: np.ndarray | None,
         (max(a, one) + min(b, other)) / 2 for a, b, (one, other) in zip(low, high, (across, up), strict=True)
     ]
     axes.annotate("calorimeter", place, ha="center", va="center", color=LIGHT["muted"], fontsize="small")
-    handles, labels = axes.get_legend_handles_labels()
-    axes.legend(
-        handles,
-        labels,
-        loc="lower left",
-        bbox_to_anchor=(-0.02, 1.0),
-        ncols=4,
-        columnspacing=1,
-        handletextpad=0.4,
-        borderaxespad=0.1,
-    )
+    legend(axes, ncols=4, columnspacing=1, handlelength=None, handletextpad=0.4)
 
 
 def _hits(

@@ -5,8 +5,9 @@
 >>> scores = score(dataset, result.best_checkpoint, "test")
 """
 
-from importlib import import_module
 from typing import Any
+
+from herd_tracking.lazy import attribute
 
 _HOME = {
     "Settings": "settings",
@@ -20,6 +21,4 @@ __all__ = sorted(_HOME)
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for, so that settings can be checked without loading torch."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return attribute(__name__, _HOME, name)

@@ -45,6 +45,12 @@ def replace_file(path: Path, data: bytes | memoryview) -> None:
         ) from error
 
 
+def remove_halves(directory: Path) -> None:
+    """Remove what killed processes have half written in ``directory``; only one run at a time writes there."""
+    for half in directory.glob(".*.part"):
+        half.unlink(missing_ok=True)
+
+
 def find_checkpoint(path: Path | str, name: str = BEST) -> Path:
     """Return ``path``, or, if it is the directory of a run, its checkpoint ``name``. Raises TrackingError."""
     place = Path(path)

@@ -11,7 +11,7 @@ from herd_tracking.dataset import Dataset
 from herd_tracking.events import TrackingError
 from herd_tracking.model.precision import best_precision
 from herd_tracking.training.batches import check_labels
-from herd_tracking.training.checkpoint import LAST, find_checkpoint, read_checkpoint
+from herd_tracking.training.checkpoint import LAST, find_checkpoint, read_checkpoint, remove_halves
 from herd_tracking.training.loop import Loop, Report
 from herd_tracking.training.peers import Peers
 from herd_tracking.training.run import Run, latest
@@ -76,6 +76,7 @@ def do(
 def _begin(job: Job, dataset: Dataset, run: Run) -> dict[str, Any]:
     """Let ``run`` go on from its newest checkpoint, if it has one; return what the others need to be like it."""
     check_labels(dataset)
+    remove_halves(job.directory)
     found, path = latest(job.directory), job.directory / LAST
     if found is None and job.begin_from is not None:
         path = find_checkpoint(job.begin_from, LAST)

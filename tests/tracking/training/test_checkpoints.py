@@ -10,7 +10,7 @@ import torch
 from herd_tracking.events import FEATURES, TrackingError
 from herd_tracking.model import PRESETS
 from herd_tracking.training import load_checkpoint, score, train
-from herd_tracking.training.checkpoint import read_checkpoint, write_checkpoint
+from herd_tracking.training.checkpoint import read_checkpoint, remove_halves, write_checkpoint
 from herd_tracking.training.job import do
 from herd_tracking.training.run import Run
 from herd_tracking.training.settings import Settings
@@ -132,3 +132,11 @@ def test_weights_depend_on_the_seed_only():
     assert torch.equal(first[name], again[name])
     assert not torch.equal(first[name], other[name])
     assert len(FEATURES) == first["convs.0.lin_l.weight"].shape[1]
+
+
+def test_what_a_killed_process_has_half_written_is_removed_by_the_next(tmp_path):
+    (tmp_path / ".last.pt.4711.part").write_bytes(b"half")
+    (tmp_path / "last.pt").write_bytes(b"whole")
+    (tmp_path / "notes.txt").write_text("mine")
+    remove_halves(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt", "notes.txt"]
