@@ -220,7 +220,7 @@ class Told:
             expected_start_at=expected,
             expected_start_in_seconds=None if expected is None else max(expected - now, 0.0),
             time_left_seconds=None if left is None else max(left - age_seconds, 0.0),
-            nodes=self._scheduler.nodes_of(job),
+            nodes=[name[:256] for name in self._scheduler.nodes_of(job)],
             exit_code=job.exit_code,
             signal=job.signal,
         )

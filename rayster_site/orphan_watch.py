@@ -21,6 +21,7 @@ from rayster_site.state_file import StateFile
 log = structlog.get_logger(__name__)
 
 _SECTION = "seen_live"
+_USUAL_SECTION = "usual_pods"
 _MAX_LOOK_SECONDS = 30
 _MIN_LOOK_SECONDS = 0.5
 _MAX_VIEW_AGE_SECONDS = 60
@@ -73,7 +74,8 @@ class OrphanWatch:
         self._collector = collector
         self._told = told
         self._pods = pods
-        self._judge = AnswerJudge(grace_seconds)
+        # Of the agent's last run, too: an answer that is half as long after a restart has not always been so short.
+        self._judge = AnswerJudge(grace_seconds, _restored_count(state_file.get(_USUAL_SECTION)))
         self._state_file = state_file
         self._remember_seconds = remember_hours * 3600
         self._clock = clock
@@ -112,6 +114,8 @@ class OrphanWatch:
         if refusal := self._judge.refusal(live, clock):
             self._note(refusal)
             return
+        if self._judge.usual != self._state_file.get(_USUAL_SECTION):
+            self._state_file.put(_USUAL_SECTION, self._judge.usual)
         # Who is listed lives, whatever the batch system says.
         self._remember(live.uids)
         view = self._collector.view
@@ -184,3 +188,7 @@ def _restored(saved: object) -> dict[str, float]:
     if not isinstance(saved, dict):
         return {}
     return {uid: float(seen) for uid, seen in saved.items() if isinstance(seen, (int, float))}
+
+
+def _restored_count(saved: object) -> int | None:
+    return saved if isinstance(saved, int) and saved > 0 else None

@@ -125,10 +125,11 @@ class AnswerJudge:
 
     Args:
         grace_seconds: the grace time.
+        usual: how many pods the last answer had that counted; None when there was none.
     """
 
     grace_seconds: float
-    _usual: int | None = None
+    usual: int | None = None
     _short_since: float | None = None
     _last_short: float | None = None
 
@@ -144,9 +145,9 @@ class AnswerJudge:
         count = len(live.uids)
         if count == 0:
             return "the service lists no pods at all"
-        if self._usual is not None and count * 2 <= self._usual and not self._has_lasted(clock):
-            return f"the service suddenly lists {count} pods instead of {self._usual}"
-        self._usual = count
+        if self.usual is not None and count * 2 <= self.usual and not self._has_lasted(clock):
+            return f"the service suddenly lists {count} pods instead of {self.usual}"
+        self.usual = count
         self._short_since = self._last_short = None
         return None
 

@@ -67,7 +67,7 @@ _OVER = frozenset(
 class SiteJob(_Fact):
     """One job of a pod, as the batch system has it (its name is the pod's UID)."""
 
-    id: Annotated[str, StringConstraints(max_length=64, pattern=r"^[0-9A-Za-z._\[\]%,+-]+$")]
+    id: Annotated[str, StringConstraints(max_length=64, pattern=r"^[0-9A-Za-z._\[\]%,:+-]+$")]
     pod_uid: Annotated[str, StringConstraints(max_length=64)] | None = None
     partition: Word = ""
     state: JobState

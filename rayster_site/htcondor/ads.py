@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import PydanticUseDefault
 
 from rayster_site.commands import CommandError
 from rayster_site.facts import Job, pod_uid_in
@@ -13,8 +23,27 @@ from rayster_spawner.site_facts import JobState
 
 # The pool is one queue for all.
 POOL = "pool"
-_Seconds = Annotated[int, Field(ge=0, le=10**11)]
+
+
+def _or_untold(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """Take a value that is not what it should be for one that is not told.
+
+    Everybody can write nearly any attribute of an own job (`+JobBatchName = 5`), and an expression is printed as a
+    string, `"/Expr(…)/"`. One such job must not hide all the others.
+    """
+    try:
+        return read(value)
+    except ValidationError:
+        raise PydanticUseDefault from None
+
+
 _Count = Annotated[int, Field(ge=0, le=10**9)]
+# A pool may cut cores into parts.
+_Cores = Annotated[float, Field(ge=0, le=10**9, allow_inf_nan=False)]
+_OwnText = Annotated[str, WrapValidator(_or_untold)]
+_OwnFlag = Annotated[bool, WrapValidator(_or_untold)]
+_OwnNumber = Annotated[int | None, Field(ge=-(2**63), lt=2**63), WrapValidator(_or_untold)]
+_OwnSeconds = Annotated[int | None, Field(ge=0, le=10**11), WrapValidator(_or_untold)]
 _EXECUTABLE_END = re.compile(r"-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.sh$")
 _BY_WHOM = re.compile(r"\s*\(by user [^)]*\)")
 # https://htcondor.readthedocs.io, JobStatus
@@ -32,28 +61,41 @@ _STATES = {
 class _Ad(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_ads_are_meant(cls, ad: Any) -> Any:
+        """Read names in any case; an undefined attribute, printed as null, is one that is not there."""
+        if not isinstance(ad, dict):
+            return ad
+        names = {name.lower(): name for name in cls.model_fields}
+        return {
+            names[key.lower()]: value
+            for key, value in ad.items()
+            if value is not None and key.lower() in names
+        }
+
 
 class JobAd(_Ad):
-    """What is asked of a job."""
+    """What is asked of a job. The first four are the batch system's own; its owner can change the others."""
 
     ClusterId: _Count
     ProcId: _Count
     JobStatus: int
     Owner: str
-    JobBatchName: str = ""
-    Cmd: str = ""
-    QDate: _Seconds
-    JobPrio: int = 0
-    JobCurrentStartDate: _Seconds | None = None
-    EnteredCurrentStatus: _Seconds | None = None
-    CompletionDate: _Seconds = 0
-    HoldReason: str = ""
-    RemoveReason: str = ""
-    RemoteHost: str = ""
-    LastRemoteHost: str = ""
-    ExitBySignal: bool = False
-    ExitCode: int | None = None
-    ExitSignal: int | None = None
+    JobBatchName: _OwnText = ""
+    Cmd: _OwnText = ""
+    QDate: _OwnSeconds = None
+    JobPrio: _OwnNumber = None
+    JobCurrentStartDate: _OwnSeconds = None
+    EnteredCurrentStatus: _OwnSeconds = None
+    CompletionDate: _OwnSeconds = None
+    HoldReason: _OwnText = ""
+    RemoveReason: _OwnText = ""
+    RemoteHost: _OwnText = ""
+    LastRemoteHost: _OwnText = ""
+    ExitBySignal: _OwnFlag = False
+    ExitCode: _OwnNumber = None
+    ExitSignal: _OwnNumber = None
 
 
 class SlotAd(_Ad):
@@ -63,10 +105,10 @@ class SlotAd(_Ad):
     State: str
     PartitionableSlot: bool = False
     DynamicSlot: bool = False
-    Cpus: _Count
+    Cpus: _Cores
     Memory: _Count
     GPUs: _Count = 0
-    TotalSlotCpus: _Count | None = None
+    TotalSlotCpus: _Cores | None = None
     TotalSlotMemory: _Count | None = None
     TotalSlotGPUs: _Count | None = None
     GPUs_DeviceName: str = ""
@@ -85,12 +127,14 @@ def parse_ads(model: type[AdT], command: str, output: bytes) -> list[AdT]:
     """
     if not output.strip():
         return []
+    # Strings are any bytes that somebody submitted.
+    text = output.decode(errors="replace")
     try:
-        return TypeAdapter(list[model]).validate_json(output)  # type: ignore[valid-type]
+        return TypeAdapter(list[model]).validate_json(text)  # type: ignore[valid-type]
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole"
-        start = output[:200].decode(errors="replace") if not first["loc"] else ""
+        start = text[:200] if not first["loc"] else ""
         raise CommandError(command, f"output is not understood at {where}: {first['msg']} {start}") from error
 
 
@@ -115,8 +159,8 @@ def job_of(ad: JobAd) -> Job:
         raw_reason=_reason(ad) if pod_uid else "",
         pod_uid=pod_uid,
         is_in_line=False,
-        priority=float(ad.JobPrio),
-        submitted_at=float(ad.QDate),
+        priority=None if ad.JobPrio is None else float(ad.JobPrio),
+        submitted_at=_time(ad.QDate),
         started_at=_time(ad.JobCurrentStartDate) if has_begun else None,
         ended_at=_time(ad.CompletionDate or ad.EnteredCurrentStatus) if state.is_over else None,
         node_list=host.rpartition("@")[2],

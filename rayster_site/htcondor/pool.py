@@ -27,10 +27,10 @@ def pool_of(slots: Iterable[SlotAd]) -> PartitionFacts:
     for parts in machines.values():
         kind = _machine_class(parts)
         pool.nodes[kind] = pool.nodes.get(kind, 0) + 1
-        total_cores = sum(_total_cores(slot) for slot in parts)
+        total_cores = int(sum(_total_cores(slot) for slot in parts))
         total_memory = sum(slot.TotalSlotMemory or slot.Memory for slot in parts)
         pool.total_cores += total_cores
-        pool.free_cores += sum(slot.Cpus for slot in parts if slot.State == _FREE)
+        pool.free_cores += int(sum(slot.Cpus for slot in parts if slot.State == _FREE))
         pool.cores_per_node = max(pool.cores_per_node or 0, total_cores)
         pool.memory_mib_per_node = max(pool.memory_mib_per_node or 0, total_memory)
         for slot in parts:
@@ -41,7 +41,7 @@ def pool_of(slots: Iterable[SlotAd]) -> PartitionFacts:
     return pool
 
 
-def _total_cores(slot: SlotAd) -> int:
+def _total_cores(slot: SlotAd) -> float:
     return slot.Cpus if slot.TotalSlotCpus is None else slot.TotalSlotCpus
 
 

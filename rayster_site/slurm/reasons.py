@@ -26,6 +26,7 @@ _WAITING = {
     "ReqNodeNotAvail": "Waiting for nodes that are down, drained or reserved.",
     "NodeDown": "Waiting for a node that is down.",
     "BadConstraints": "No node fits what it asks for.",
+    "Constraints": "No node fits what it asks for.",
     "Licenses": "Waiting for a free licence.",
     "FedJobLock": "Waiting for the sites of the federation to agree where it runs.",
     "BurstBufferResources": "Waiting for space in the burst buffer.",

@@ -126,7 +126,7 @@ def _without_names(reason: str, *, is_of_pod: bool) -> str:
 def parse_exit_codes(output: bytes) -> dict[str, tuple[int, int]]:
     """Return exit code and signal by job number from squeue's output to `EXIT_CODE_ARGUMENTS`.
 
-    SLURM 22.05 prints the raw wait status, newer ones `CODE:SIGNAL`.
+    SLURM 22.05 prints the raw wait status, newer ones `CODE:SIGNAL`. A job whose code SLURM does not know is left out.
 
     Raises:
         CommandError: a line cannot be understood; the message quotes it.
@@ -134,6 +134,9 @@ def parse_exit_codes(output: bytes) -> dict[str, tuple[int, int]]:
     codes = {}
     for line in output.decode("ascii", errors="backslashreplace").splitlines():
         words = line.split()
+        if len(words) == 1 and words[0].isdecimal():
+            # SLURM prints nothing for a code that it does not know.
+            continue
         try:
             key, status = words
             if ":" in status:

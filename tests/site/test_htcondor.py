@@ -68,6 +68,32 @@ def test_an_empty_queue_prints_nothing(site_helpers: Any) -> None:
     assert parse_ads(JobAd, "condor_q", site_helpers.recorded("htcondor-9/condor_q.json")) == []
 
 
+def test_what_people_write_into_their_own_jobs_hides_no_other_job(site_helpers: Any) -> None:
+    output = site_helpers.recorded("htcondor-25/condor_q.json").replace(b"/bin/caf", b"/bin/caf\xe9")
+
+    jobs = {job.id: job for job in map(job_of, parse_ads(JobAd, "condor_q", output))}
+
+    assert {job_id: job.pod_uid for job_id, job in jobs.items()} == {
+        "5101": pod(1),
+        "5102": pod(2),
+        "5103.3": None,
+        "5104": pod(3),
+    }
+    assert jobs["5102"].node_list == "wn-204.example.org"
+    assert (jobs["5103.3"].started_at, jobs["5103.3"].node_list) == (None, "")
+    assert (jobs["5104"].submitted_at, jobs["5104"].priority) == (None, -5.0)
+
+
+def test_a_pool_may_cut_cores_into_parts_and_write_names_in_any_case(site_helpers: Any) -> None:
+    pool = pool_of(
+        parse_ads(SlotAd, "condor_status", site_helpers.recorded("htcondor-25/condor_status.json"))
+    )
+
+    assert pool.nodes == {"idle": 1, "mixed": 1, "allocated": 1}
+    assert (pool.free_cores, pool.total_cores) == (69, 88)
+    assert pool.gpus == {"NVIDIA L40S": GpuCount(free=1, total=2)}
+
+
 @pytest.mark.parametrize(
     "output",
     [
@@ -75,7 +101,8 @@ def test_an_empty_queue_prints_nothing(site_helpers: Any) -> None:
         b"[",
         b"{}",
         b'[{"ClusterId": "4101"}]',
-        b'[{"ClusterId": 1, "ProcId": 0, "JobStatus": 1, "Owner": "a", "QDate": "/Expr(time())/"}]',
+        b'[{"ClusterId": 1, "ProcId": 0, "JobStatus": "/Expr(time())/", "Owner": "a"}]',
+        b'[{"ClusterId": 1, "ProcId": 0, "JobStatus": null, "Owner": "a"}]',
         b'[{"ClusterId": 1, "ProcId": 0, "JobStatus": 1.5, "Owner": "a", "QDate": 1}]',
     ],
 )

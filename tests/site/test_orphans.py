@@ -371,10 +371,27 @@ async def test_pods_seen_before_a_restart_are_remembered(watched: Any, tmp_path:
     assert after.scheduler.cancelled == ["3"]
 
 
+async def test_an_answer_that_is_half_as_long_after_a_restart_of_the_agent_is_not_acted_upon(
+    watched: Any, tmp_path: Any
+) -> None:
+    state = StateFile(tmp_path, "padova")
+    before = watched(state=state)
+    await before.looks(1)
+    await state.save()
+    after = watched(state=StateFile(tmp_path, "padova"))
+    after.live(1)
+
+    await after.looks(5)
+
+    assert after.watch.problem == "the service suddenly lists 1 pods instead of 3"
+    assert (after.listed(), after.scheduler.cancelled) == ({}, [])
+
+
 @pytest.mark.parametrize("saved", [None, [], 7, {"x": "y"}, {"x": None}])
 async def test_a_strange_memory_is_no_obstacle(watched: Any, saved: Any) -> None:
     state = StateFile(None, "padova")
     state.put("seen_live", saved)
+    state.put("usual_pods", saved if saved != 7 else "7")
 
     site = watched(state=state)
     await site.looks(1)

@@ -9,6 +9,7 @@ import json
 import statistics
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -21,6 +22,7 @@ from rayster_site.commands import CommandError
 from rayster_site.facts import GpuCount, PartitionFacts
 from rayster_site.openapi import openapi_document
 from rayster_site.server import Agent, make_app, make_server
+from rayster_site.slurm.squeue import parse_squeue
 from rayster_spawner.site_facts import JobsAnswer, JobState, SiteAnswer
 
 DOWN = CommandError("squeue", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)")
@@ -212,6 +214,27 @@ async def test_one_job_by_its_id_and_by_its_pod(http: Any, site_helpers: Any) ->
         "reason Priority",
     )
     assert "jobs" not in by_id
+
+
+@pytest.mark.parametrize("version", ["19.05", "20.11", "22.05", "23.11", "24.05"])
+async def test_every_job_that_squeue_can_print_can_be_told(
+    http: Any, site_helpers: Any, version: str
+) -> None:
+    jobs = parse_squeue(site_helpers.recorded(f"slurm-{version}/squeue.txt"))
+    jobs = [replace(job, pod_uid=site_helpers.uid(number)) for number, job in enumerate(jobs)]
+    one = http(site_helpers.FakeScheduler(jobs), job_owners=None)
+    await one.collector.collect()
+
+    answer = JobsAnswer.model_validate(await one.json("/v1/jobs"))
+
+    assert [job.id for job in answer.jobs] == [job.id for job in jobs]
+
+
+async def test_the_name_of_a_node_is_cut_where_the_hub_would_refuse_it(http: Any, site_helpers: Any) -> None:
+    one = http(site_helpers.FakeScheduler([site_helpers.make_job(1, node_list="n" * 300)]))
+    await one.collector.collect()
+
+    assert JobsAnswer.model_validate(await one.json("/v1/jobs")).jobs[0].nodes == ["n" * 256]
 
 
 async def test_somebody_elses_job_is_told_by_id_without_a_name(http: Any, site_helpers: Any) -> None:

@@ -179,6 +179,10 @@ def test_exit_codes(site_helpers: Any, version: str, job_number: str, code: int,
     )
 
 
+def test_a_job_without_an_exit_code_does_not_hide_those_of_others() -> None:
+    assert parse_exit_codes(b"11".ljust(32) + b"\n" + b"12".ljust(32) + b"3:0\n") == {"12": (3, 0)}
+
+
 @pytest.mark.parametrize(
     ("version", "expected"),
     [
