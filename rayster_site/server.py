@@ -7,6 +7,7 @@ import json
 import ssl
 import time
 import uuid
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -156,8 +157,9 @@ _ERRORS = {
 
 
 class _GetHandler(_Handler):
+    @abstractmethod
     async def answer(self) -> None:
-        raise NotImplementedError
+        """Answer a request of somebody who may ask."""
 
     async def get(self, *_: str) -> None:
         await self.answer()

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
 
-class Backend:
+class Backend(ABC):
     """Answers every GET as a subclass says; can go down and come back at the same address."""
 
     def __init__(self) -> None:
@@ -31,9 +32,9 @@ class Backend:
             await self._runner.cleanup()
             self._runner = None
 
+    @abstractmethod
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer a request."""
-        raise NotImplementedError
 
 
 async def until(what: Callable[[], Any], seconds: float = 30) -> Any:

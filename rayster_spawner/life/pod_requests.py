@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from abc import abstractmethod
 from typing import Any
 
 import aiohttp
@@ -51,14 +52,14 @@ class PodRequests(PodWatch):
     _may_appear = False
 
     @property
+    @abstractmethod
     def spawn_id(self) -> str | None:
         """The id of the present spawn; the subclass that starts spawns knows it."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def is_offloaded(self) -> bool:
         """Whether the present server belongs on a virtual node."""
-        raise NotImplementedError
 
     def is_ours(self, pod: Pod | None) -> bool:
         """Tell whether ``pod`` was created by the present spawn."""

@@ -5,6 +5,7 @@ The names of the hub that this leans on are guarded by tests/spawner/test_leaned
 
 import asyncio
 import time
+from abc import abstractmethod
 from dataclasses import replace
 from typing import Any
 
@@ -57,9 +58,9 @@ class SpawnLife(ServerWait):
             return self.mark is not None and self.mark.offloaded
         return self.profile.is_offloaded
 
+    @abstractmethod
     def profile_traits(self) -> dict[str, Any]:
         """Return the traits that the present profile sets for one spawn."""
-        raise NotImplementedError
 
     def get_state(self) -> dict[str, Any]:
         """Add what a restarted hub needs of the spawn."""

@@ -11,8 +11,10 @@ from rayster_spawner.life.pod_address import FIRST_PORT, LAST_PORT, choose_port,
 from rayster_spawner.life.pod_status import PodView, State
 from rayster_spawner.life.progress import duration, make_report, new_events, ordinal, repeat_seconds
 from rayster_spawner.life.spawn_errors import end_of_spawn, is_counted, options_refused, spawn_failed
+from rayster_spawner.life.spawn_life import SpawnLife
 from rayster_spawner.life.spawn_mark import SpawnMark, read_mark
 from rayster_spawner.options import FieldError, OptionsError
+from rayster_spawner.spawner import RaysterSpawner
 
 
 def pod_with(*containers, ip=None, **annotations):
@@ -276,3 +278,14 @@ def test_message_for_pages_is_escaped_and_for_the_api_is_not():
     assert REFUSED.jupyterhub_message == "cpu: <b>: must be 1 to 8"
     assert REFUSED.jupyterhub_html_message == "cpu: &lt;b&gt;: must be 1 to 8"
     assert REFUSED.status_code == 400
+
+
+def test_the_spawner_leaves_nothing_abstract():
+    names = [name for name in dir(RaysterSpawner) if is_abstract(getattr(RaysterSpawner, name, None))]
+    assert names == []
+    assert is_abstract(SpawnLife.profile_traits)
+
+
+def is_abstract(thing):
+    """Return whether a subclass has to write this itself."""
+    return getattr(thing, "__isabstractmethod__", False)

@@ -23,7 +23,6 @@ from .ray_stub import KubeRay, eventually
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.timeout(240),
-    pytest.mark.skipif(shutil.which("chromium") is None and "CI" not in os.environ, reason="no Chromium"),
 ]
 
 
