@@ -1,8 +1,12 @@
 """What tests that break the testbed share: kill and start parts, and see which jobs and pods there are."""
 
+import contextlib
 import re
 import signal
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 
+from rayster_testbed import kube
 from rayster_testbed.testbed import Testbed
 
 from .hub_client import PADOVA, Server, wait_for
@@ -58,3 +62,35 @@ def stays(testbed: Testbed, job: dict[str, str], after: str) -> None:
     """Fail unless that job and its pod are there and no others."""
     assert wait_for(lambda: server_jobs(testbed), f"squeue has servers after {after}", 20) == job, after
     assert pods(testbed) == list(job.values()), after
+
+
+def tainted_ago(testbed: Testbed, node: str, seconds: float) -> None:
+    """Let the node's NoExecute taints have come so long ago: what a pod tolerates of them counts from then."""
+    taints = testbed.cluster.node(node)["spec"]["taints"]
+    came_at = f"{datetime.now(timezone.utc) - timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
+    taints = [
+        {**taint, "timeAdded": came_at} if taint["effect"] == "NoExecute" else taint for taint in taints
+    ]
+    testbed.cluster.call(
+        lambda client: client.merge(kube.path("nodes", name=node), {"spec": {"taints": taints}})
+    )
+
+
+@contextlib.contextmanager
+def pod_of_default_patience(testbed: Testbed, node: str) -> Iterator[Callable[[], bool]]:
+    """A pod on a node that is not there for it, with the tolerations that Kubernetes gives; yields whether it must go."""
+    where = kube.path("pods", "default", "impatient")
+    container = {"name": "main", "image": "none", "command": ["true"]}
+    pod = {"metadata": {"name": "impatient"}, "spec": {"nodeName": node, "containers": [container]}}
+
+    def is_evicted() -> bool:
+        found = testbed.cluster.call(lambda client: client.find(where))
+        return found is None or "deletionTimestamp" in found["metadata"]
+
+    testbed.cluster.call(lambda client: client.create(kube.path("pods", "default"), pod))
+    try:
+        assert not is_evicted()
+        yield is_evicted
+    finally:
+        if testbed.cluster.call(lambda client: client.find(where)) is not None:
+            testbed.cluster.call(lambda client: client.delete(where, grace_seconds=0))

@@ -9,7 +9,16 @@ import pytest
 from rayster_testbed.testbed import Testbed
 
 from .conftest import jobs
-from .faults import kill_and_start, pods, server_jobs, start_all, stays, submitted
+from .faults import (
+    kill_and_start,
+    pod_of_default_patience,
+    pods,
+    server_jobs,
+    start_all,
+    stays,
+    submitted,
+    tainted_ago,
+)
 from .hub_client import AWAY, PADOVA, PRINT_JOB, HubUser, wait_for
 
 pytestmark = pytest.mark.timeout(180)
@@ -110,7 +119,7 @@ def test_api_server_away_while_the_hub_restarts_costs_no_place_in_the_queue(ada,
     stays(testbed, job, "the outage")
 
 
-def test_node_that_is_not_ready_evicts_nobody(ada, full_padova):
+def test_node_that_is_not_ready_for_an_hour_evicts_nobody(ada, full_padova):
     testbed, server = ada.testbed, ada.server()
     job = submitted(server)
     testbed.parts["padova-plugin"].kill(signal.SIGKILL)
@@ -121,6 +130,9 @@ def test_node_that_is_not_ready_evicts_nobody(ada, full_padova):
         return any(taint["effect"] == "NoExecute" for taint in node["spec"].get("taints") or [])
 
     wait_for(is_tainted, "the node evicts those who do not tolerate it", 20)
+    with pod_of_default_patience(testbed, "padova") as is_evicted:
+        tainted_ago(testbed, "padova", 3600)
+        wait_for(is_evicted, "a pod that tolerates Kubernetes' 300 s is evicted", 20)
     assert server.pending == "spawn"
     testbed.parts["padova-plugin"].start()
     wait_for(lambda: testbed.cluster.node_is_ready("padova"), "the node is ready again", 40)
