@@ -15,16 +15,11 @@ from typing import Any
 # Instead of this directory, whose queue.py would stand for Python's own.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-import numpy as np
-
 from herd_tracking import Dataset, baselines, evaluate, score, simulate_dataset, train, write_report
 from herd_tracking.geometry import FIT
 from herd_tracking.physics.page import table_rows
 
 PRESETS = ("slides", "deep")
-LINE_SEARCH = "line search alone"
-"""All hits weigh the same, as in *no rejection*, but tracks begin with the line that most hits are near, as those of a
-network do: tells what the fit owes to that search, and what to the network."""
 
 
 def main() -> None:
@@ -44,7 +39,7 @@ def main() -> None:
     results = {preset: trained(dataset, preset, asked) for preset in PRESETS}
     test = dataset.events(dataset.split("test"))
     scores = {preset: score(dataset, asked.output / preset, "test") for preset in PRESETS}
-    scores |= {**baselines(test, FIT), LINE_SEARCH: np.ones(len(test.y))}
+    scores |= baselines(test, FIT)
     evaluation = evaluate(test, scores, about={"data": "toy, test split"})
     evaluation.save(asked.output / "evaluation.json")
     write_report(evaluation, asked.output, results["deep"]["history"])

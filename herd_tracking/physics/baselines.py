@@ -13,6 +13,9 @@ AXIS_LIMIT = 3.0
 TRUTH = "truth hits"
 ROAD_HOUGH = "CALO road + Hough"
 ALL_HITS = "no rejection"
+LINE_SEARCH = "line search alone"
+"""All hits weigh the same, as in *no rejection*, but the fit begins with the line that most of them are near, as for a
+network's scores: tells what the fit owes to that search, and what to the network."""
 
 
 def truth_scores(events: Events) -> np.ndarray:
@@ -21,7 +24,7 @@ def truth_scores(events: Events) -> np.ndarray:
 
 
 def all_hits_scores(events: Events) -> np.ndarray:
-    """Return 1 for every hit, f32[N]: no rejection."""
+    """Return 1 for every hit, f32[N]: no rejection, or a line searched for among all of them."""
     return np.ones(len(events.y), dtype=np.float32)
 
 
@@ -44,9 +47,10 @@ def road_hough_scores(
 
 
 def baselines(events: Events, geometry: Any) -> dict[str, np.ndarray]:
-    """Return the scores of all three, by the names that reports print."""
+    """Return the scores of all four, by the names that reports print; `evaluate` knows how to fit each."""
     return {
         TRUTH: truth_scores(events),
         ROAD_HOUGH: road_hough_scores(events, geometry),
+        LINE_SEARCH: all_hits_scores(events),
         ALL_HITS: all_hits_scores(events),
     }

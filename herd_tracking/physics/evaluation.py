@@ -24,9 +24,9 @@ from herd_tracking.physics.intervals import (
     CONFIDENCE,
     Estimate,
     Estimates,
+    clopper_pearson,
     contained_by_bin,
     containment,
-    wilson,
 )
 from herd_tracking.physics.matching import POINTING_DEG, Matches, Truth, match, truth
 from herd_tracking.physics.variables import Binning, of_events, of_hits
@@ -194,7 +194,7 @@ def _numbers(
 
 
 def _fraction(passed: np.ndarray) -> Estimate:
-    return wilson(np.array(passed.sum()), np.array(len(passed)))[0]
+    return clopper_pearson(np.array(passed.sum()), np.array(len(passed)))[0]
 
 
 def _hits_by_bin(
@@ -235,7 +235,7 @@ def _tracks_by_bin(
 
 def _binned_fraction(passed: np.ndarray, of: np.ndarray, binning: Binning) -> Estimates:
     inside = binning.index >= 0
-    return wilson(
+    return clopper_pearson(
         np.bincount(binning.index[passed & inside], minlength=binning.count),
         np.bincount(binning.index[of & inside], minlength=binning.count),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from herd_tracking.events import HIT_CLASSES, Events, TrackingError
-from herd_tracking.physics.intervals import Estimate, Estimates, over_groups, wilson
+from herd_tracking.physics.intervals import Estimate, Estimates, clopper_pearson, over_groups
 
 GROUPS = 20
 CURVE_POINTS = 200
@@ -110,7 +110,7 @@ def hit_curves(events: Events, scores: np.ndarray, signal: np.ndarray) -> HitCur
         average_precision=over_groups(groups[:, 1], precision, len(scores)),
         score_counts=counts.reshape(len(HIT_CLASSES), SCORE_BINS),
         calibration_score=np.where(of > 0, mean, np.nan),
-        calibration=wilson(np.bincount(coarse[signal], minlength=CALIBRATION_BINS), of),
+        calibration=clopper_pearson(np.bincount(coarse[signal], minlength=CALIBRATION_BINS), of),
     )
 
 

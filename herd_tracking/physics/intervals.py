@@ -42,21 +42,20 @@ class Estimates:
         )
 
 
-def wilson(passed: np.ndarray, of: np.ndarray) -> Estimates:
-    """Return ``passed / of`` with Wilson's score interval (E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209).
+def clopper_pearson(passed: np.ndarray, of: np.ndarray) -> Estimates:
+    """Return ``passed / of`` with the exact interval (C. J. Clopper, E. S. Pearson, Biometrika 26 (1934) 404).
 
-    Both are counts of any shape [B]; a bin of nothing gives NaN.
+    Both are counts of any shape [B]; a bin of nothing gives NaN. It holds the truth at least as often as `CONFIDENCE`
+    says, whatever the truth and the counts; where none or all passed, it is still a limit on one side.
     """
-    of = np.atleast_1d(np.asarray(of, dtype=np.float64))
-    passed = np.atleast_1d(np.asarray(passed, dtype=np.float64))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = passed / of
-        centre = (passed + Z**2 / 2) / (of + Z**2)
-        half = Z / (of + Z**2) * np.sqrt(passed * (of - passed) / of + Z**2 / 4)
-    empty = of == 0
-    low = np.where(empty, np.nan, np.clip(np.minimum(centre - half, value), 0.0, 1.0))
-    high = np.where(empty, np.nan, np.clip(np.maximum(centre + half, value), 0.0, 1.0))
-    return Estimates(np.where(empty, np.nan, value), low, high, of.astype(np.int64))
+    from herd_tracking.physics.beta import fill_clopper_pearson
+
+    of = np.atleast_1d(np.asarray(of, dtype=np.int64))
+    passed = np.atleast_1d(np.asarray(passed, dtype=np.int64))
+    low, high = np.empty(len(of)), np.empty(len(of))
+    fill_clopper_pearson(passed, of, (1 - CONFIDENCE) / 2, low, high)
+    with np.errstate(invalid="ignore"):
+        return Estimates(passed / of, low, high, of)
 
 
 def containment(values: np.ndarray, fraction: float) -> Estimate:

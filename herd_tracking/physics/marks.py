@@ -84,7 +84,7 @@ def marks(
 
 
 def _face(style: Style, colour: str) -> str:
-    return LIGHT["paper"] if style.mark in "s^D" else colour
+    return LIGHT["paper"] if style.mark in "s^vD" else colour
 
 
 def name_bins(axes: Any, edges: np.ndarray, variable: str) -> None:

@@ -63,8 +63,8 @@ def facts(evaluation: Evaluation) -> list[tuple[str, str]]:
         ("Hit resolution in the fit", f"{1e4 * about['resolution_cm']:.3g} µm"),
         (
             "Intervals",
-            f"{100 * about['confidence']:.3g} % (one standard deviation): fractions by Wilson, containments by the "
-            "binomial distribution of the rank, areas by 20 groups of events",
+            f"{100 * about['confidence']:.3g} % (one standard deviation): fractions by Clopper and Pearson, "
+            "containments by the binomial distribution of the rank, areas by 20 groups of events",
         ),
     ]
     extra = [(str(key), str(value)) for key, value in about.get("more", {}).items()]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from herd_tracking.physics.baselines import ALL_HITS, ROAD_HOUGH, TRUTH
+from herd_tracking.physics.baselines import ALL_HITS, LINE_SEARCH, ROAD_HOUGH, TRUTH
 
 LIGHT: Mapping[str, str] = {
     "paper": "#fefefe",
@@ -55,6 +55,7 @@ class Style:
 _BASELINES = {
     TRUTH: Style("ink", "*", ":"),
     ROAD_HOUGH: Style("hough", "^", "--"),
+    LINE_SEARCH: Style("muted", "v", "-."),
     ALL_HITS: Style("all", "x", "-."),
 }
 _NETWORKS = (Style("first", "o", "-"), Style("second", "s", "-"), Style("third", "D", "-"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from herd_tracking.events import TrackingError
-from herd_tracking.physics.baselines import ALL_HITS, ROAD_HOUGH, TRUTH, baselines
+from herd_tracking.physics.baselines import ALL_HITS, LINE_SEARCH, ROAD_HOUGH, TRUTH, baselines
 from herd_tracking.physics.evaluation import evaluate
 from herd_tracking.physics.saved import load_evaluation
 from herd_tracking.physics.variables import OF_HITS, OF_TRACKS
@@ -43,6 +43,14 @@ def test_no_rejection_keeps_all_and_points_nowhere(measured):
     assert value(evaluation, ALL_HITS, "hit_efficiency") == 1
     assert value(evaluation, ALL_HITS, "hit_purity") == pytest.approx(np.mean(events.y))
     assert value(evaluation, ALL_HITS, "angle_68") > 1
+
+
+def test_line_search_alone_keeps_all_and_yet_finds_most_tracks(measured):
+    _, evaluation = measured
+    for metric in ("hit_efficiency", "hit_purity"):
+        assert value(evaluation, LINE_SEARCH, metric) == value(evaluation, ALL_HITS, metric)
+    assert evaluation.methods[LINE_SEARCH].seeded and not evaluation.methods[ALL_HITS].seeded
+    assert value(evaluation, LINE_SEARCH, "track_half") > 0.8 > value(evaluation, ALL_HITS, "track_half")
 
 
 def test_a_good_network_is_between_truth_and_no_rejection(measured):

@@ -1,5 +1,7 @@
 """Numbers and intervals: right where they can be worked out by hand, and honest about chance."""
 
+from math import comb
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,35 +9,76 @@ from hypothesis import strategies as st
 
 from herd_tracking.events import TrackingError
 from herd_tracking.physics.hits import check_labels, hit_curves, working_point
-from herd_tracking.physics.intervals import Estimate, contained_by_bin, containment, wilson
+from herd_tracking.physics.intervals import (
+    CONFIDENCE,
+    Estimate,
+    clopper_pearson,
+    contained_by_bin,
+    containment,
+)
 from herd_tracking.physics.wording import METRICS, number
 
 
-def test_wilson_interval_is_that_of_the_textbook():
-    # 8 of 10 at one standard deviation, worked out by hand: (8.5 -+ sqrt(1.6 + 0.25)) / 11
-    found = wilson(np.array([8]), np.array([10]))[0]
-    assert found.value == 0.8
-    assert (found.low, found.high) == pytest.approx(((8.5 - 1.85**0.5) / 11, (8.5 + 1.85**0.5) / 11))
+def at_least(passed, of, probability):
+    """The chance of ``passed`` or more of ``of``, summed term by term."""
+    return sum(comb(of, k) * probability**k * (1 - probability) ** (of - k) for k in range(passed, of + 1))
 
 
-def test_wilson_of_nothing_is_no_number():
-    found = wilson(np.array([0]), np.array([0]))[0]
+@settings(deadline=None)
+@given(st.data(), st.integers(1, 60))
+def test_fraction_interval_leaves_equal_chances_outside(data, of):
+    # what was seen, or more, has that chance at the lower bound; what was seen, or less, at the upper
+    passed = data.draw(st.integers(0, of))
+    found = clopper_pearson(np.array([passed]), np.array([of]))[0]
+    tail = (1 - CONFIDENCE) / 2
+    assert found.value == passed / of
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.low == 0 if passed == 0 else at_least(passed, of, found.low) == pytest.approx(tail)
+    assert (
+        found.high == 1 if passed == of else 1 - at_least(passed + 1, of, found.high) == pytest.approx(tail)
+    )
+
+
+@settings(deadline=None)
+@given(of=st.integers(1, 10**8))
+def test_interval_of_none_and_of_all_is_a_limit_in_closed_form(of):
+    none, every = (clopper_pearson(np.array([passed]), np.array([of]))[0] for passed in (0, of))
+    missed = -np.expm1(np.log((1 - CONFIDENCE) / 2) / of)
+    assert (none.value, none.low) == (0, 0)
+    assert (every.value, every.high) == (1, 1)
+    assert none.high == pytest.approx(missed, rel=1e-5)
+    assert 1 - every.low == pytest.approx(missed, rel=1e-5, abs=1e-15)
+
+
+@settings(deadline=None)
+@given(of=st.integers(1, 10**8), part=st.floats(0, 1))
+def test_interval_of_those_that_failed_is_its_mirror(of, part):
+    passed = round(of * part)
+    one, other = clopper_pearson(np.array([passed, of - passed]), np.array([of, of]))
+    assert one.low == pytest.approx(1 - other.high, rel=1e-5, abs=1e-14)
+    assert one.high == pytest.approx(1 - other.low, rel=1e-5, abs=1e-14)
+
+
+def test_fraction_of_nothing_is_no_number():
+    found = clopper_pearson(np.array([0]), np.array([0]))[0]
     assert np.isnan([found.value, found.low, found.high]).all()
     assert found.of == 0
 
 
-@given(of=st.integers(1, 10_000), part=st.floats(0, 1))
-def test_wilson_interval_holds_the_value_and_is_a_part(of, part):
-    found = wilson(np.array([round(of * part)]), np.array([of]))[0]
-    assert 0 <= found.low <= found.value <= found.high <= 1
+@pytest.mark.parametrize("of", [1, 12, 300])
+@pytest.mark.parametrize("probability", [0.003, 0.02, 0.5, 0.97])
+def test_fraction_interval_covers_the_truth_at_least_as_often_as_it_says(of, probability):
+    passed = np.arange(of + 1)
+    found = clopper_pearson(passed, np.full(of + 1, of))
+    inside = (found.low <= probability) & (probability <= found.high)
+    chance = [comb(of, int(k)) * probability**k * (1 - probability) ** (of - k) for k in passed[inside]]
+    assert sum(chance) >= CONFIDENCE - 1e-9
 
 
-@pytest.mark.parametrize("probability", [0.02, 0.5, 0.97])
-def test_wilson_interval_covers_the_truth_as_often_as_it_says(probability):
-    passed = np.random.default_rng(1).binomial(2_000, probability, 20_000)
-    found = wilson(passed, np.full(20_000, 2_000))
-    covered = np.mean((found.low <= probability) & (probability <= found.high))
-    assert 0.6 < covered < 0.76
+def test_fraction_interval_of_many_is_hardly_wider_than_it_must_be():
+    passed = np.random.default_rng(1).binomial(2_000, 0.5, 20_000)
+    found = clopper_pearson(passed, np.full(20_000, 2_000))
+    assert np.mean((found.low <= 0.5) & (found.high >= 0.5)) < 0.72
 
 
 @pytest.mark.parametrize("fraction", [0.68, 0.95])

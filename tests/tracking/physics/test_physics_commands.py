@@ -56,7 +56,13 @@ def test_evaluate_prints_numbers_and_writes_them(dataset, tmp_path):
     assert "100 events" in result.output
     assert "±" in result.output
     evaluation = load_evaluation(tmp_path / "out" / "evaluation.json")
-    assert list(evaluation.methods) == ["deep", "truth hits", "CALO road + Hough", "no rejection"]
+    assert list(evaluation.methods) == [
+        "deep",
+        "truth hits",
+        "CALO road + Hough",
+        "line search alone",
+        "no rejection",
+    ]
     assert evaluation.about["data"] == "data, test split"
 
 

@@ -94,7 +94,8 @@ def test_history_without_epochs_shows_nothing():
 
 
 def test_methods_are_told_apart_without_colour():
-    looks = list(styles(["slides", "deep", "truth hits", "CALO road + Hough", "no rejection"]).values())
+    baselines = ["truth hits", "CALO road + Hough", "line search alone", "no rejection"]
+    looks = list(styles(["slides", "deep", *baselines]).values())
     assert len({look.mark for look in looks}) == len(looks)
     assert len({look.colour for look in looks}) == len(looks)
 
