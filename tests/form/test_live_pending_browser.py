@@ -9,6 +9,8 @@ from .pages_in_browser import CONTRAST, start
 pytestmark = pytest.mark.browser
 
 PADOVA = "#rs-padova-slurm"
+# A page that is never patient for longer than half a second.
+HASTY = "const wait = window.setTimeout; window.setTimeout = (f, ms, ...rest) => wait(f, Math.min(ms, 500), ...rest);"
 
 
 def report(**changes):
@@ -216,9 +218,7 @@ def test_service_goes_on_while_the_hub_is_away_and_the_hub_has_the_last_word(wai
     # Given a server whose page hears of the queue, and a hub that goes away
     page = wait_page("live-hubless", report())
     page.locator("[data-position]", has_text="3rd").wait_for()
-    page.add_init_script(
-        "const wait = window.setTimeout; window.setTimeout = (f, ms, ...rest) => wait(f, Math.min(ms, 500), ...rest);"
-    )
+    page.add_init_script(HASTY)
     bring_back = lose_hub(page)
 
     # When the service tells what happens meanwhile
@@ -347,6 +347,28 @@ def test_notification_is_asked_for_by_a_click_remembered_and_sent_when_ready(wai
     page.wait_for_url(lambda url: "spawn-pending" not in url, wait_until="commit")
     page.goto("/hub/rayster/static/words.js")
     assert told(page) == [["Your server is ready", "Padova SLURM: 2 cores, 4 GiB for 4 h", "rayster-notify-"]]
+
+
+def test_notification_comes_also_when_the_server_was_up_before_the_hub_answered_again(wait_page, stage):
+    # Given a hub that goes away
+    page = wait_page("notify-back", report(), prepare=with_notifications("granted"))
+    page.click("[data-notify]")
+    page.locator("[data-notify][aria-pressed=true]").wait_for()
+    page.add_init_script(HASTY)
+    bring_back = lose_hub(page)
+
+    # When the server is ready before it is back
+    stage.tell("notify-back", {"end": "ready"})
+    way = "/hub/spawn-pending/notify-back"
+    while page.request.get(way, max_redirects=0).status != 302:
+        page.wait_for_timeout(50)
+    assert told(page) == []
+    bring_back()
+
+    # Then the page says so as ever
+    page.wait_for_url(lambda url: "spawn-pending" not in url, wait_until="commit")
+    page.goto("/hub/rayster/static/words.js")
+    assert [title for title, *_ in told(page)] == ["Your server is ready"]
 
 
 def test_notification_can_be_taken_back(wait_page, stage):

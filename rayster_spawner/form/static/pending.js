@@ -93,13 +93,15 @@
       // Remarks of the cluster between two reports are for the log.
       place.remark(event);
     }
-    if (event.ready) {
-      isOver = true;
-      document.title = "Ready: your server";
-      notify("Your server is ready", find("asked-for")?.textContent || "");
-      // The hub answers a reload of this page with the way to the running server.
-      window.location.reload();
-    }
+    if (event.ready) takeIn();
+  }
+
+  function takeIn() {
+    isOver = true;
+    document.title = "Ready: your server";
+    notify("Your server is ready", find("asked-for")?.textContent || "");
+    // The hub answers a reload of this page with the way to the running server.
+    window.location.reload();
   }
 
   /** Show an event of the service. What ended while the hub is there to say so is the hub's to say. */
@@ -110,13 +112,29 @@
     place.report(event);
   }
 
+  /** Ask the hub whether the server is ready: it may have become so before a restarted hub had a stream for this page. */
+  function isReady() {
+    return new Promise((resolve) => {
+      const answers = {
+        success: (model) => resolve(Boolean(model?.servers?.[server]?.ready)),
+        error: () => resolve(false),
+      };
+      window.require(["jhapi"], (JHAPI) => new JHAPI(window.jhdata.base_url).get_user(user, answers));
+    });
+  }
+
   /** Wait until the hub answers again, then load the page anew: it shows whatever has become of the server. */
   async function lookAgain() {
     try {
       const answer = await fetch(location.href, { redirect: "manual", cache: "no-store", credentials: "same-origin" });
       // 502 to 504 are the proxy's while the hub is away, or the hub's own when it has to say why a start failed.
       const isHubs = answer.status < 502 || answer.headers.has("X-JupyterHub-Version");
-      if (answer.type === "opaqueredirect" || isHubs) {
+      const isSentOn = answer.type === "opaqueredirect";
+      if (isSentOn && (await isReady())) {
+        takeIn();
+        return;
+      }
+      if (isSentOn || isHubs) {
         window.location.reload();
         return;
       }
