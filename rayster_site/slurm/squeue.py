@@ -36,16 +36,10 @@ _HARMLESS = re.compile(
     r"|(?:job requeued in (?:held|special exit) state|launch fail[a-z ]+ requeued held)"
 )
 _FIRST_WORD = re.compile(r"\w+")
-# What a job waits for that is no turn in a line: somebody's release, a date, another job, its own siblings.
-_OUT_OF_LINE = (
-    "JobHeld",
-    "JobHoldMaxRequeue",
-    "Dependency",
-    "BeginTime",
-    "JobArrayTaskLimit",
-    "job_requeued_in_held_state",
-    "launch_failed_requeued_held",
-)
+# A job on hold starts when somebody releases it, whatever start SLURM has noted.
+_ON_HOLD = re.compile(r"held|JobHoldMaxRequeue|ReservationDeleted|in special exit state", re.IGNORECASE)
+# What else a job waits for that is no turn in a line: a date, another job, its own siblings.
+_OUT_OF_LINE = ("Dependency", "BeginTime", "JobArrayTaskLimit")
 
 
 def parse_squeue(output: bytes) -> list[Job]:
@@ -87,6 +81,7 @@ def _parse_job(name: bytes, rest: str) -> Job:
     state = job_state(raw_state)
     start_time, end_time = parse_time(started), parse_time(ends)
     waits = state.is_waiting
+    is_held = state is JobState.PENDING and _ON_HOLD.search(reason.replace("_", " ")) is not None
     pod_uid = pod_uid_in(name.decode("latin-1").rstrip(" "))
     # A job that was cancelled in the queue has its end as its start, and no nodes.
     has_begun = not waits and not (state.is_over and nodes in ("", "(null)"))
@@ -99,14 +94,13 @@ def _parse_job(name: bytes, rest: str) -> Job:
         raw_state=raw_state,
         raw_reason=_without_names(reason, is_of_pod=pod_uid is not None),
         pod_uid=pod_uid,
-        is_in_line=state is JobState.PENDING
-        and not reason.replace(" ", "_").strip("()").startswith(_OUT_OF_LINE),
+        is_in_line=state is JobState.PENDING and not is_held and not reason.startswith(_OUT_OF_LINE),
         tasks=count_tasks(job_id),
         priority=float(int(priority)),
         submitted_at=parse_time(submitted),
         started_at=start_time if has_begun else None,
         ended_at=end_time if state.is_over else None,
-        expected_start_at=start_time if waits else None,
+        expected_start_at=start_time if waits and not is_held else None,
         time_left_seconds=None if waits or state.is_over else parse_duration(left),
         node_list="" if waits else nodes,
     )

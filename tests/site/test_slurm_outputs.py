@@ -197,6 +197,29 @@ def test_positions_in_the_line(site_helpers: Any, version: str, expected: dict[s
     assert positions(parse_squeue(site_helpers.recorded(f"slurm-{version}/squeue.txt"))) == expected
 
 
+@pytest.mark.parametrize(
+    ("reason", "is_held"),
+    [
+        ("JobHeldUser", True),
+        ("JobHeldAdmin", True),
+        ("JobHoldMaxRequeue", True),
+        ("ReservationDeleted", True),
+        ("job requeued in held state", True),
+        ("job_requeued_in_special_exit_state", True),
+        ("launch failed requeued held", True),
+        ("launch failure limit exceeded requeued held", True),
+        ("Resources", False),
+        ("Reservation", False),
+    ],
+)
+def test_a_job_on_hold_has_no_place_and_no_expected_start(reason: str, is_held: bool) -> None:
+    line = GOOD.replace(b"RUNNING", b"PENDING").replace(b"|n1|None", f"||{reason}".encode())
+
+    [job] = parse_squeue(line)
+
+    assert (job.is_in_line, job.expected_start_at is None) == (not is_held, is_held)
+
+
 def test_names_of_people_in_a_reason_are_left_out(jobs_of: Any, site_helpers: Any) -> None:
     assert b"user=somebody" in site_helpers.recorded("slurm-23.11/squeue.txt")
 
