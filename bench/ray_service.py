@@ -1,8 +1,9 @@
 """What 500 Ray clusters of 8 workers cost the service, and how soon a change of one reaches the streams that show it.
 
-`python bench/ray_service.py [--clusters 500] [--streams 100] [--json]` starts the service as a process of its own, and
-beside it, on loopback, all that it talks to: an API server that has these clusters and their pods as KubeRay would make
-them, the hub, a site's agent that tells a job of each pod, and the dashboards of all heads. It ends the service.
+`python bench/ray_service.py [--clusters 500] [--streams 100] [--quick] [--json]` starts the service as a process of its
+own, and beside it, on loopback, all that it talks to: an API server that has these clusters and their pods as KubeRay
+would make them, the hub, a site's agent that tells a job of each pod, and the dashboards of all heads. It ends the
+service.
 """
 
 from __future__ import annotations
@@ -287,7 +288,7 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def measure(clusters: int, streams: int) -> dict[str, float]:
+async def measure(clusters: int, streams: int, settling_seconds: float) -> dict[str, float]:
     """Run the service and return what was measured."""
     world = World(clusters)
     await world.start()
@@ -318,14 +319,16 @@ async def measure(clusters: int, streams: int) -> dict[str, float]:
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            return await with_service(world, process, began, streams)
+            return await with_service(world, process, began, streams, settling_seconds)
         finally:
             process.kill()
             await process.wait()
             await world.stop()
 
 
-async def with_service(world: World, process: Any, began: float, count: int) -> dict[str, float]:
+async def with_service(
+    world: World, process: Any, began: float, count: int, settling_seconds: float
+) -> dict[str, float]:
     """Open streams, change pods, and look at the process."""
     url = ""
     while not url:
@@ -351,9 +354,9 @@ async def with_service(world: World, process: Any, began: float, count: int) -> 
         tasks = [asyncio.create_task(reader.run()) for reader in (*readers.values(), everybody)]
         for reader in (*readers.values(), everybody):
             await asyncio.wait_for(reader.opened.wait(), 60)
-        await asyncio.sleep(60)  # all heads were asked by then
+        await asyncio.sleep(settling_seconds)  # of 500, all heads were asked after 60 s
         used, asked, at = cpu_seconds(process.pid), world.asked_heads, time.perf_counter()
-        await asyncio.sleep(20)
+        await asyncio.sleep(settling_seconds / 3)
         seconds = time.perf_counter() - at
         quiet, heads = (cpu_seconds(process.pid) - used) / seconds, (world.asked_heads - asked) / seconds
         latencies, to_all = [], []
@@ -397,9 +400,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clusters", type=int, default=500)
     parser.add_argument("--streams", type=int, default=100, help="open streams of one cluster each")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="20 clusters, 10 streams, a shorter look")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     arguments = parser.parse_args()
-    figures = asyncio.run(measure(arguments.clusters, min(arguments.streams, arguments.clusters)))
+    clusters, streams = (20, 10) if arguments.quick else (arguments.clusters, arguments.streams)
+    settling_seconds = 9.0 if arguments.quick else 60.0
+    figures = asyncio.run(measure(clusters, min(streams, clusters), settling_seconds))
     if arguments.json:
         print(json.dumps(figures))
     else:

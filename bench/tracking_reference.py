@@ -1,13 +1,16 @@
 """The reference result of docs/tracking.md: presets and baselines on one toy dataset, with seed and versions.
 
-python bench/tracking_reference.py --events 100000 --epochs 3 --output reference
+`python bench/tracking_reference.py --events 100000 --epochs 3 --output reference [--json]` goes on with what an earlier
+run has left in the folder. `--quick` tells only whether all of it runs: 1,000 events, one epoch, nothing kept.
 """
 
 import argparse
 import json
 import platform
 import sys
+import tempfile
 import time
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,20 +20,43 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from herd_tracking import Dataset, baselines, evaluate, score, simulate_dataset, train, write_report
 from herd_tracking.geometry import FIT
+from herd_tracking.physics.evaluation import Evaluation
 from herd_tracking.physics.page import table_rows
 
 PRESETS = ("slides", "deep")
 
 
 def main() -> None:
-    """Make the data, train both presets, evaluate all, write table, report and JSON."""
+    """Make the data, train both presets, evaluate all, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-events", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("reference"))
+    parser.add_argument("--quick", action="store_true", help="1,000 events, one epoch, no folder")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if asked.quick:
+            asked.events, asked.epochs, asked.output = 1000, 1, Path(folder)
+        evaluation, told = measured(asked)
+    if asked.json:
+        print(json.dumps({**told, "figures": figures(evaluation)}))
+    else:
+        print(table(evaluation, told))
+
+
+def figures(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+    """Return each method's metrics, with their intervals."""
+    return {
+        name: {metric: asdict(estimate) for metric, estimate in method.numbers.items()}
+        for name, method in evaluation.methods.items()
+    }
+
+
+def measured(asked: argparse.Namespace) -> tuple[Evaluation, dict[str, Any]]:
+    """Return the evaluation, and how it was made; data, trained presets, report and both as JSON stay in the folder."""
     asked.output.mkdir(parents=True, exist_ok=True)
     data = asked.output / "data"
     if not data.exists():
@@ -45,7 +71,7 @@ def main() -> None:
     write_report(evaluation, asked.output, results["deep"]["history"])
     told = {"made": about(asked, dataset), "training": results}
     (asked.output / "reference.json").write_text(json.dumps(told, indent=1))
-    print(table(evaluation, told))
+    return evaluation, told
 
 
 def trained(dataset: Dataset, preset: str, asked: argparse.Namespace) -> dict[str, Any]:
@@ -79,7 +105,7 @@ def about(asked: argparse.Namespace, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def table(evaluation: Any, told: dict[str, Any]) -> str:
+def table(evaluation: Evaluation, told: dict[str, Any]) -> str:
     """Return the result as a table in Markdown."""
     lines = [
         "| | " + " | ".join(evaluation.methods) + " |",

@@ -90,7 +90,7 @@ def render(
             profiles,
             options,
             user=user,
-            groups=None if groups is None else [group for group in groups.split(",") if group],
+            groups=None if groups is None else [name for name in map(str.strip, groups.split(",")) if name],
         )
     except OptionsError as error:
         for line in error.errors:

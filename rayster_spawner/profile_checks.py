@@ -269,11 +269,17 @@ def _cores_are_countable(p: Any) -> Iterator[Mistake]:
 @needs("slurm")
 def _extra_flags_are_not_ours(p: Any) -> Iterator[Mistake]:
     for n, flag in enumerate(p.slurm.extra_flags if p.slurm else []):
-        name = flag.split("=")[0]
-        if field := _OWN_FLAGS.get(name):
+        # sbatch also takes the beginning of a long option's name for the option.
+        meant = _long_name(flag.split("=")[0])
+        if field := _OWN_FLAGS.get(meant):
             yield Mistake(("slurm", "extra_flags", n), flag, f"is written by RaySTER; use {field}")
-        elif name in _FORBIDDEN_FLAGS:
+        elif meant in _FORBIDDEN_FLAGS:
             yield Mistake(("slurm", "extra_flags", n), flag, "would break the job that interLink writes")
+
+
+def _long_name(name: str) -> str:
+    known = [*_OWN_FLAGS, *sorted(_FORBIDDEN_FLAGS)]
+    return name if name in known else next((long for long in known if long.startswith(name)), name)
 
 
 @needs("mounts", "fuse", "cvmfs")

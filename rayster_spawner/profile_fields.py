@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -78,10 +79,10 @@ Member = Annotated[str, text_of(255, profile_words.ONE_LINE_PATTERN)]
 LabelKey = Annotated[str, text_of(317, interlink.LABEL_KEY_PATTERN)]
 LabelValue = Annotated[str, StringConstraints(strict=True, pattern=interlink.LABEL_VALUE_PATTERN)]
 NodeName = Annotated[str, text_of(253, interlink.NODE_NAME_PATTERN)]
-SitePath = Annotated[str, text_of(500, interlink.USER_PATH_PATTERN), BeforeValidator(_no_parent_folder)]
+SitePath = Annotated[str, text_of(500, interlink.USER_PATH_PATTERN), AfterValidator(_no_parent_folder)]
 SiteName = Annotated[str, text_of(63, interlink.NODE_NAME_PATTERN)]
 FilePath = Annotated[str, text_of(500, interlink.PATH_PATTERN)]
-ContainerPath = Annotated[str, text_of(500, interlink.PATH_PATTERN), BeforeValidator(_no_parent_folder)]
+ContainerPath = Annotated[str, text_of(500, interlink.PATH_PATTERN), AfterValidator(_no_parent_folder)]
 SlurmWord = Annotated[str, text_of(64, interlink.SLURM_WORD_PATTERN)]
 EnvironmentName = Annotated[str, text_of(128, interlink.ENV_NAME_PATTERN)]
 EnvironmentValue = Annotated[

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from . import interlink
 from .profile_checks import (
     IMPOSSIBLE,
     Mistake,
@@ -224,13 +225,14 @@ def _hidden_mistakes(content: Any, found: list[Mistake]) -> Iterator[Mistake]:
 def _hidden_mistakes_of_sites(sites: Any, profiles: list[Any]) -> Iterator[Mistake]:
     if not isinstance(sites, Mapping):
         return
-    used = [
+    labels = [
         site_label(entry["name"], entry["site"])
         for entry in profiles
         if isinstance(entry, Mapping)
         and isinstance(entry.get("name"), str)
         and isinstance(entry.get("site"), (str, Mapping))
     ]
+    used = [label for label in labels if interlink.matches(interlink.NODE_NAME_PATTERN, label)]
     # A profile that cannot be read may be the one that uses the site.
     if len(used) == len(profiles):
         yield from sites_of_no_profile(map(str, sites), used)

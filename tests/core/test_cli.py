@@ -92,6 +92,11 @@ def test_a_profile_that_is_not_theirs_is_status_two(words, reason):
     assert reason in result.stderr
 
 
+def test_groups_may_have_spaces_between_them():
+    result = rayster("render", SHIPPED, "--profile", "leonardo-gpu", "--groups", "staff, leonardo")
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize(
     "words,line",
     [

@@ -55,6 +55,9 @@ BAD_FIELDS = [
     ("no-images", {"images": []}, "profiles.0.images", "at least 1"),
     ("mount-with-shell", {"mounts": [{"source": "/mnt/$(id)"}]}, "profiles.0.mounts.0.source", "an absolute path"),
     ("mount-with-dots", {"mounts": [{"source": "/a/../etc"}]}, "profiles.0.mounts.0.source", "'..'"),
+    ("mount-as-number", {"mounts": [{"source": "/a", "target": 5}]}, "profiles.0.mounts.0.target", "must be text"),
+    ("home-as-number", {"home": {"path": 7}}, "profiles.0.home.path", "must be text"),
+    ("cvmfs-as-list", {"cvmfs": [{"name": "c", "mount_path": []}]}, "profiles.0.cvmfs.0.mount_path", "must be text"),
     ("mount-relative", {"mounts": [{"source": "a"}]}, "profiles.0.mounts.0.source", "an absolute path"),
     ("mounted-twice", {"mounts": [{"source": "/a"}, {"source": "/b", "target": "/a"}]},
      "profiles.0.mounts.1.target", "twice"),
@@ -66,6 +69,9 @@ BAD_FIELDS = [
     ("gres-without-count", {"slurm": {"gres": "gpu:a100"}}, "profiles.0.slurm.gres", "gpu:a100:{n}"),
     ("flag-with-quotes", {"slurm": {"extra_flags": ['--comment="a\nb"']}}, "profiles.0.slurm.extra_flags.0", "sbatch option"),
     ("flag-of-ours", {"slurm": {"extra_flags": ["--time=1"]}}, "profiles.0.slurm.extra_flags.0", "use walltime"),
+    ("short-name-of-a-flag-of-ours", {"slurm": {"extra_flags": ["--part=x"]}}, "profiles.0.slurm.extra_flags.0", "use slurm.partition"),
+    ("short-name-of-a-flag-that-breaks", {"slurm": {"extra_flags": ["--exclusive", "--wra=x"]}},
+     "profiles.0.slurm.extra_flags.1", "would break"),
     ("flag-that-breaks", {"slurm": {"extra_flags": ["--job-name=x"]}}, "profiles.0.slurm.extra_flags.0", "would break"),
     ("apptainer-option-with-shell", {"apptainer_options": ["--nv;id"]}, "profiles.0.apptainer_options.0", "one word"),
     ("annotation-of-ours", {"annotations": {"slurm-job.vk.io/flags": "--x"}},
@@ -248,6 +254,13 @@ custom:
         (18, "profiles.1.title"),
     }
     assert all(line.startswith("values.yaml:") for line in str(caught.value).splitlines())
+
+
+def test_no_mistake_repeats_a_site_that_is_no_name():
+    text = json.dumps({"profiles": [profile_data(site="x\x1b[2J")], "sites": {"y": {"agent": 1}}})
+    with pytest.raises(ProfilesError) as caught:
+        parse_profiles(text)
+    assert "\x1b" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,12 @@ def test_the_registry_check_would_find_one():
     assert REGISTRIES.search("image: qua" + "y.io/jupyterhub/k8s-hub:4")
 
 
+@pytest.mark.parametrize("script", sorted((REPOSITORY / "bench").glob("*.py")), ids=lambda path: path.stem)
+def test_every_measurement_can_be_quick_and_be_read_by_a_program(script):
+    asked = set(re.findall(r'add_argument\(\s*"(--[a-z-]+)"', script.read_text()))
+    assert {"--quick", "--json"} <= asked
+
+
 def test_every_npm_package_of_the_lock_has_a_hash():
     lock = json.loads((REPOSITORY / "scripts/node/package-lock.json").read_text())
     packages = {name: package for name, package in lock["packages"].items() if name}
