@@ -49,7 +49,8 @@ def bootstrap(tmp_path, monkeypatch):
         (venv / "bin/python").symlink_to(sys.executable)
 
     monkeypatch.setattr(module, "make_environment", make_environment)
-    monkeypatch.setattr(module, "pip_install", lambda venv, words: module.ran.append("pip"))
+    monkeypatch.setattr(module, "pip_install", lambda venv, words, *options: module.ran.append("pip"))
+    monkeypatch.setattr(module, "uv_install", lambda venv, words: False)
     monkeypatch.setattr(module, "install_proxy", lambda venv, nodejs: module.ran.append("proxy"))
     monkeypatch.setattr(module, "run_npm", run_npm)
     monkeypatch.setattr(module, "system_node", lambda: None)
@@ -176,6 +177,65 @@ def test_an_install_that_failed_is_tried_again(bootstrap, tmp_path, monkeypatch)
     bootstrap.ran.clear()
     bootstrap.bootstrap(tmp_path / ".venv", "dev", [], proxy=True)
     assert "proxy" in bootstrap.ran
+
+
+@pytest.fixture
+def venv_with_tools(tmp_path):
+    """A directory like an environment's, with a `python -m pip` and a `uv` that note what they are asked for."""
+
+    def make(uv, configuration=""):
+        places = tmp_path / "venv/bin"
+        places.mkdir(parents=True)
+        for name, does in (("python", f"echo {configuration!r}"), ("uv", uv)):
+            tool = places / name
+            tool.write_text(f'#!/bin/sh\necho "{name} $UV_DEFAULT_INDEX $@" >>{tmp_path}/asked\n{does}\n')
+            tool.chmod(0o755)
+        return tmp_path / "venv"
+
+    return make
+
+
+def test_uv_installs_what_it_can(bootstrap, monkeypatch, venv_with_tools, tmp_path):
+    monkeypatch.undo()  # The real functions are asked.
+    assert bootstrap.uv_install(
+        venv_with_tools("exit 0", "global.index-url='https://mirror/simple'"), [".[hub]"]
+    )
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked[-1].startswith("uv https://mirror/simple pip install")
+    assert asked[-1].endswith(" .[hub]")
+
+
+def test_pip_installs_what_uv_cannot_and_what_uv_said_is_told(
+    bootstrap, monkeypatch, venv_with_tools, tmp_path, capfd
+):
+    monkeypatch.undo()
+    monkeypatch.setattr(bootstrap, "quieten_lab", lambda venv: None)
+    monkeypatch.setattr(bootstrap, "has_python", lambda venv: True)
+    bootstrap.install_python_part(venv_with_tools("echo no such host; exit 2"), "hub", ["jupyterhub==5.5.*"])
+    assert (tmp_path / "asked").read_text().splitlines()[-1].endswith("--editable .[hub] jupyterhub==5.5.*")
+    assert "no such host" in capfd.readouterr().out
+
+
+def test_what_is_held_at_one_version_comes_from_where_pip_is_told(bootstrap, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(bootstrap, "pip_install", lambda venv, words, *options: asked.append(words))
+    monkeypatch.setattr(bootstrap, "uv_install", lambda venv, words: not asked.append(words))
+    bootstrap.install_python_part(tmp_path / ".venv", "hub,tracking", [])
+    assert asked == [bootstrap.held_versions(), ["--editable", ".[hub,tracking]"]]
+    assert any(word.startswith("torch==") for word in asked[0])
+
+
+@pytest.mark.parametrize(
+    ("listing", "index"),
+    [
+        ("", None),
+        ("global.extra-index-url='https://more/simple'\nglobal.timeout='60'", None),
+        ("global.index-url='https://mirror/simple'", "https://mirror/simple"),
+        (":env:.index-url='https://mirror/simple'\n:env:.cert='/ca.pem'", "https://mirror/simple"),
+    ],
+)
+def test_the_index_of_pip_is_found(bootstrap, listing, index):
+    assert bootstrap.index_of_pip(listing) == index
 
 
 @pytest.mark.parametrize(
