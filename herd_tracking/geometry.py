@@ -110,6 +110,12 @@ class Geometry:
             half_v_cm=np.where(is_first, vertical, horizontal),
         )
 
+    @cached_property
+    def reach_cm(self) -> np.ndarray:
+        """How far from a plane's middle a measured coordinate can be, f64[P]: half its width, and one mat for what is
+        not aligned as it should be."""
+        return self.planes.half_u_cm + self.mat_slot_cm
+
     def cross(
         self, point_cm: np.ndarray, direction: np.ndarray, plane: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

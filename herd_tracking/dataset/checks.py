@@ -4,19 +4,25 @@ from collections.abc import Callable
 
 import numpy as np
 
+from herd_tracking.dataset.limits import FARTHEST_POINT_CM, POINTS, UNIT_TOLERANCE
 from herd_tracking.dataset.packing import first_not_finite, first_one_way
 from herd_tracking.events import EVENT_COLUMNS, FEATURES, HIT_CLASSES, Events, TrackingError
 
-PLANES = 70
+PLANES, SECTORS = 70, 5
 
 
 def check_events(
-    events: Events, what: str = "events", are_classes_needed: bool = True, first_event: int = 0
+    events: Events,
+    what: str = "events",
+    are_classes_needed: bool = True,
+    first_event: int = 0,
+    reach_cm: np.ndarray | None = None,
 ) -> None:
     """Raise TrackingError for the first thing that no training could use; ``what`` begins the message.
 
     ``are_classes_needed``: labels of one class only are an error, too; a single event may well have them.
-    ``first_event``: the number that the first of ``events`` has where they are from.
+    ``first_event``: the number that the first of ``events`` has where they are from. ``reach_cm`` f64[P]: how far
+    from a plane's middle a hit can be (`Geometry.reach_cm`); None: it is not looked at.
     """
 
     def name(number: int) -> str:
@@ -29,6 +35,10 @@ def check_events(
         raise TrackingError(
             f"{what}: field y: all {len(events.y):,} hits are {value}; signal (1) and background (0) are needed."
         )
+    _check_labels(events, name)
+    _check_truth(events, name)
+    if reach_cm is not None:
+        _check_coordinates(events, reach_cm, name)
 
 
 def _check_pointers(events: Events, what: str, name: Callable[[int], str]) -> None:
@@ -108,3 +118,52 @@ def _check_features(events: Events, what: str, name: Callable[[int], str]) -> No
             bad = int(np.argmax(values > top))
             event = int(np.searchsorted(events.node_ptr, bad, side="right") - 1)
             raise TrackingError(f"{name(event)}: field {field}: {values[bad]}; allowed are 0 to {top}.")
+
+
+def _check_labels(events: Events, name: Callable[[int], str]) -> None:
+    wrong = (events.y == 1) != (events.hit_class == 0)
+    if np.any(wrong):
+        event, hit = _place(events, wrong)
+        kind = int(events.hit_class[hit])
+        raise TrackingError(
+            f"{name(event)}: field y: {events.y[hit]} at hit {hit - int(events.node_ptr[event])}, whose hit_class is "
+            f"{kind} ({HIT_CLASSES[kind]}); 1 is allowed for class 0 (primary) only, and 0 for all others."
+        )
+
+
+def _check_truth(events: Events, name: Callable[[int], str]) -> None:
+    """What `columns` refuses in a file that is imported is not in a dataset, either."""
+    columns: list[tuple[str, np.ndarray, str]] = [
+        ("energy_gev", events.column("energy_gev") <= 0, "numbers above 0"),
+        ("sector", ~np.isin(events.column("sector"), np.arange(SECTORS)), f"0 to {SECTORS - 1}"),
+    ]
+    far = f"{-FARTHEST_POINT_CM:g} to {FARTHEST_POINT_CM:g} cm"
+    columns += [(one, np.abs(events.column(one)) > FARTHEST_POINT_CM, far) for one in POINTS]
+    for one in ("direction", "axis_direction"):
+        square = sum(events.column(f"{one}_{axis}").astype(np.float64) ** 2 for axis in "xyz")
+        wrong = np.abs(np.sqrt(square) - 1) > UNIT_TOLERANCE
+        columns.append((f"{one}_x", wrong, "unit vectors (with _y and _z)"))
+    for column, wrong, allowed in columns:
+        if np.any(wrong):
+            bad = int(np.argmax(wrong))
+            raise TrackingError(
+                f"{name(bad)}: field event, column {column}: {events.column(column)[bad]:g}; allowed are {allowed}."
+            )
+
+
+def _check_coordinates(events: Events, reach_cm: np.ndarray, name: Callable[[int], str]) -> None:
+    coordinate, reach = events.coordinate_cm(), reach_cm[events.plane]
+    wrong = np.abs(coordinate) > reach
+    if np.any(wrong):
+        event, hit = _place(events, wrong)
+        raise TrackingError(
+            f"{name(event)}: field x, feature coordinate: {coordinate[hit]:g} cm at hit "
+            f"{hit - int(events.node_ptr[event])}; allowed in plane {events.plane[hit]} are {-reach[hit]:g} to "
+            f"{reach[hit]:g} cm."
+        )
+
+
+def _place(events: Events, wrong: np.ndarray) -> tuple[int, int]:
+    """Return event and hit of the first one of ``wrong`` bool[N]."""
+    hit = int(np.argmax(wrong))
+    return int(np.searchsorted(events.node_ptr, hit, side="right") - 1), hit

@@ -11,7 +11,8 @@ column                    per      what
 ``superlayer``            hit      0 (farthest from the calorimeter) to 6
 ``view``                  hit      0: x, 1: y
 ``hit_class``             hit      0 primary, 1 delta, 2 backsplash, 3 noise; or the column below
-``is_signal``             hit      1 if the primary made it; all other hits are then filed as backsplash
+``is_signal``             hit      1 if the primary made it; all other hits are then filed as backsplash. If there are
+                                   both, they must say the same
 ``event_id``              event    whole number from 0, unique; optional: the running number
 `EVENT_COLUMNS`           event    energy in GeV, directions as unit vectors, points in cm, sector, PDG number
 ========================= ======== ===============================================================================
@@ -26,6 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from herd_tracking.dataset.limits import FARTHEST_POINT_CM, POINTS, UNIT_TOLERANCE
 from herd_tracking.events import EVENT_COLUMNS, HIT_CLASSES, Events, TrackingError
 from herd_tracking.geometry import FIT, PLANES, SECTORS, SUPERLAYERS, VIEWS, Geometry
 from herd_tracking.graphs import build_edges
@@ -39,7 +41,6 @@ HERDSOFTWARE = {
     **dict.fromkeys(HIT_COLUMNS, "fitClustersCollADC"),
     **dict.fromkeys(("event_id", *EVENT_COLUMNS), "MCTruth"),
 }
-UNIT_TOLERANCE = 1e-3
 _RANGES = {
     "plane": PLANES,
     "hit_sector": SECTORS,
@@ -88,7 +89,6 @@ def names_in(available: Iterable[str], names: Mapping[str, str], where: str) -> 
             f"{where}: missing {', '.join(missing)}; it has {_some(there)}. Give other names as COLUMN=NAME."
         )
     unused = PLACES if "plane" in found else ("plane",)
-    unused = (*unused, "is_signal") if "hit_class" in found else unused
     return {column: name for column, name in found.items() if column not in unused}
 
 
@@ -98,7 +98,8 @@ def to_events(
     """Return the events of ``columns`` with features and graphs; missing ids count from ``first_event``.
 
     Raises TrackingError, which begins with ``where`` and names event and column: lists of different lengths, values
-    that are not finite or out of range, directions that are no unit vectors.
+    that are not finite or out of range, hits far outside of their plane, labels that contradict each other, directions
+    that are no unit vectors.
     """
     counts = columns["coordinate_cm"].counts
     if counts is None:
@@ -107,6 +108,8 @@ def to_events(
         _check_shape(name, column, counts, where, first_event)
     node_ptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     plane = _planes(columns)
+    _check_coordinates(columns, plane, geometry, where, first_event)
+    _check_labels(columns, where, first_event)
     table = np.stack([columns[name].values for name in EVENT_COLUMNS], axis=1).astype(np.float32)
     _check_directions(table, where, first_event)
     if "hit_class" in columns:
@@ -154,20 +157,27 @@ def _check_shape(name: str, column: Column, counts: np.ndarray, where: str, firs
             f"coordinate_cm has {counts[bad]}; each hit needs one."
         )
     values = column.values
-    wrong, allowed = ~np.isfinite(values), "finite numbers"
+    # Kept in single precision, which knows no larger numbers.
+    with np.errstate(over="ignore"):
+        wrong, allowed = ~np.isfinite(values.astype(np.float32)), "finite numbers below 3.4e38"
     if name in _RANGES:
         top = _RANGES[name]
         wrong |= (values < 0) | (values >= top) | (values != np.floor(values))
         allowed = f"whole numbers from 0 to {top - 1}"
     elif name == "event_id":
-        wrong |= (values < 0) | (values != np.floor(values))
-        allowed = "whole numbers from 0"
+        wrong |= (values < 0) | (values != np.floor(values)) | (values.astype(np.float64) >= 2.0**64)
+        allowed = "whole numbers from 0 to 2^64 - 1"
     elif name == "adc":
         wrong |= values < 0
         allowed = "numbers from 0"
     elif name in ("channels", "energy_gev"):
         wrong |= values <= 0
         allowed = "numbers above 0"
+    elif name in POINTS:
+        wrong |= np.abs(values) > FARTHEST_POINT_CM
+        allowed = (
+            f"{-FARTHEST_POINT_CM:g} to {FARTHEST_POINT_CM:g} cm: any point of the line, near the detector"
+        )
     if np.any(wrong):
         bad = int(np.argmax(wrong))
         event = bad if event_of is None else int(event_of[bad])
@@ -181,6 +191,40 @@ def _planes(columns: Mapping[str, Column]) -> np.ndarray:
         return columns["plane"].values.astype(np.uint8)
     sector, superlayer, view = (columns[name].values.astype(np.uint8) for name in PLACES)
     return ((sector * SUPERLAYERS + superlayer) * VIEWS + view).astype(np.uint8)
+
+
+def _check_coordinates(
+    columns: Mapping[str, Column], plane: np.ndarray, geometry: Geometry, where: str, first_event: int
+) -> None:
+    values, reach = columns["coordinate_cm"].values, geometry.reach_cm[plane]
+    wrong = np.abs(values) > reach
+    if np.any(wrong):
+        bad = int(np.argmax(wrong))
+        raise TrackingError(
+            f"{where}: event {first_event + _event_of(columns, bad)}: column coordinate_cm: {values[bad]:g}; allowed "
+            f"in plane {plane[bad]} are {-reach[bad]:g} to {reach[bad]:g} cm, from the middle of its sector. "
+            "Are the units cm, and is it the sector's frame?"
+        )
+
+
+def _check_labels(columns: Mapping[str, Column], where: str, first_event: int) -> None:
+    if not ("hit_class" in columns and "is_signal" in columns):
+        return
+    kind, signal = columns["hit_class"].values, columns["is_signal"].values
+    wrong = (kind == 0) != (signal != 0)
+    if np.any(wrong):
+        bad = int(np.argmax(wrong))
+        raise TrackingError(
+            f"{where}: event {first_event + _event_of(columns, bad)}: columns hit_class, is_signal: {kind[bad]} "
+            f"({HIT_CLASSES[int(kind[bad])]}) and {int(signal[bad])}; is_signal must be 1 for hits of class "
+            "0 (primary) and 0 for all others. Give the right one of the two only."
+        )
+
+
+def _event_of(columns: Mapping[str, Column], hit: int) -> int:
+    counts = columns["coordinate_cm"].counts
+    assert counts is not None
+    return int(np.searchsorted(np.cumsum(counts), hit, side="right"))
 
 
 def _check_directions(table: np.ndarray, where: str, first_event: int) -> None:

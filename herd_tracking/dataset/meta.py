@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from herd_tracking.events import EVENT_COLUMNS, FEATURES, HIT_CLASSES, TrackingError
+from herd_tracking.geometry import FIT, Geometry
 
 FILE = "dataset.json"
 SCHEMA_VERSION = 1
@@ -57,6 +59,16 @@ class Meta(_Model):
     def edges(self) -> int:
         """Edges in all shards."""
         return sum(shard.edges for shard in self.shards)
+
+    def reach_cm(self) -> np.ndarray | None:
+        """Return `Geometry.reach_cm` of the geometry that the events were made with; None if it is not known here."""
+        if self.geometry_hash == FIT.hash:
+            return FIT.reach_cm
+        try:
+            geometry = Geometry(**self.geometry)
+            return geometry.reach_cm if geometry.hash == self.geometry_hash else None
+        except (TypeError, ValueError):
+            return None
 
 
 def read_meta(directory: Path) -> Meta:

@@ -103,11 +103,12 @@ class Dataset:
             raise TrackingError(
                 f"{self.directory}: field event_id: {ids[twice[0]]} is there twice; ids are unique."
             )
+        reach_cm = self.meta.reach_cm()
         for number, shard in enumerate(self.meta.shards):
             # Plain arrays: compiled code does not know maps.
             arrays = {name: np.asarray(array) for name, array in vars(self.shard(number)).items()}
             first = int(self.first[number])
-            check_events(Events(**arrays), f"{self.directory / shard.name}", False, first)
+            check_events(Events(**arrays), f"{self.directory / shard.name}", False, first, reach_cm)
         labels = [open_array(self.directory, shard, "y") for shard in self.meta.shards]
         if len({int(limit) for y in labels for limit in (y.min(), y.max())}) < 2:
             raise TrackingError(

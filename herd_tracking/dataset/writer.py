@@ -34,6 +34,7 @@ class DatasetWriter:
         self.meta = meta if isinstance(meta, Meta) else Meta.model_validate(dict(meta))
         self._waiting: list[Events] = []
         self._taken = 0
+        self._reach_cm = self.meta.reach_cm()
         if self.directory.exists() and not self.directory.is_dir():
             raise TrackingError(f"{self.directory}: is a file; a dataset is a directory.")
         there = set(self.directory.iterdir()) if self.directory.exists() else set()
@@ -60,7 +61,7 @@ class DatasetWriter:
         were taken before) are for the message, as in `check_events`.
         """
         first = self._taken if first_event is None else first_event
-        check_events(events, what, are_classes_needed=False, first_event=first)
+        check_events(events, what, are_classes_needed=False, first_event=first, reach_cm=self._reach_cm)
         self._taken += len(events)
         self._waiting.append(events)
         while sum(map(len, self._waiting)) >= EVENTS_PER_SHARD:

@@ -137,6 +137,14 @@ def spoil(name, event, value, hit=None):
     return change
 
 
+def contradictory(event):
+    def change(columns):
+        columns["is_signal"] = [[int(kind == 0) for kind in one] for one in columns["hit_class"]]
+        columns["is_signal"][event] = [0] * len(columns["is_signal"][event])
+
+    return change
+
+
 def without(name):
     return lambda columns: columns.pop(name)
 
@@ -157,6 +165,20 @@ def without(name):
         (spoil("adc", 5, [1.0]), "event 5: column adc has 1 values, coordinate_cm has"),
         (spoil("sector", 2, 5.0), "event 2: column sector: 5.0; allowed are whole numbers from 0 to 4"),
         (spoil("direction_z", 4, 3.0), "event 4: columns direction_x, _y, _z: a vector of length 3"),
+        (
+            spoil("coordinate_cm", 7, 500.0, hit=2),
+            r"event 7: column coordinate_cm: 500; allowed in plane \d+ are -.* cm",
+        ),
+        (spoil("adc", 8, 1e300, hit=0), r"event 8: column adc: 1e\+300; allowed"),
+        (spoil("energy_gev", 6, float("inf")), "event 6: column energy_gev: inf"),
+        (
+            spoil("axis_point_y_cm", 6, -2e4),
+            "event 6: column axis_point_y_cm: -20000.0; allowed are -10000 to 10000 cm",
+        ),
+        (
+            contradictory(11),
+            r"event 11: columns hit_class, is_signal: 0 \(primary\) and 0; is_signal must be 1",
+        ),
         (spoil("energy_gev", 6, 0.0), "event 6: column energy_gev: 0.0; allowed are numbers above 0"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",

@@ -167,12 +167,26 @@ def test_reference_size_fits_the_disk(write, some_events):
     ("name", "index", "value", "said"),
     [
         ("event", (1, 0), np.nan, "shard-00002: event 801 .*column energy_gev: is nan"),
+        ("event", (1, 1), 3.0, "shard-00002: event 801 .*column direction_x: 3; allowed are unit vectors"),
+        (
+            "event",
+            (1, 12),
+            1e9,
+            "shard-00002: event 801 .*column axis_point_x_cm: 1e.09; allowed are -10000 to",
+        ),
+        ("x", (3, 0), 40.0, "shard-00002: event 800 .*coordinate: 2000 cm at hit 3; allowed in plane"),
+        (
+            "y",
+            4,
+            1,
+            "shard-00002: event 800 .*field y: 1 at hit 4, whose hit_class is 2 .backsplash.; 1 is allowed",
+        ),
         ("hit_class", 0, 9, "shard-00002: event 800 .*field hit_class: 9"),
         ("event_id", 1, 77, "field event_id: 77 is there twice"),
     ],
 )
 def test_events_are_looked_at_when_asked_for(app, write, some_events, name, index, value, said):
-    # given a dataset, good but for one value in its third shard that no training reads
+    # given a dataset, good but for one value in its third shard, of which a training would say nothing
     dataset = write(some_events)
     dataset.check()
     for number in (0, 2) if name == "event_id" else (2,):
