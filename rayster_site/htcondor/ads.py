@@ -56,6 +56,10 @@ _STATES = {
     6: (JobState.COMPLETING, "Transferring Output"),
     7: (JobState.SUSPENDED, "Suspended"),
 }
+_HELD = 5
+# HTCondor holds a job that it has ended for asking too little; a server does not come back from that.
+# https://htcondor.readthedocs.io, HoldReasonCode: JobOutOfResources, JobDurationExceeded, JobExecuteExceeded
+_ENDED_BY_HOLD = {34: JobState.OUT_OF_MEMORY, 46: JobState.TIMEOUT, 47: JobState.TIMEOUT}
 
 
 class _Ad(BaseModel):
@@ -90,6 +94,7 @@ class JobAd(_Ad):
     EnteredCurrentStatus: _OwnSeconds = None
     CompletionDate: _OwnSeconds = None
     HoldReason: _OwnText = ""
+    HoldReasonCode: _OwnNumber = None
     RemoveReason: _OwnText = ""
     RemoteHost: _OwnText = ""
     LastRemoteHost: _OwnText = ""
@@ -143,6 +148,8 @@ def job_of(ad: JobAd) -> Job:
     state, raw_state = _STATES.get(ad.JobStatus, (JobState.UNKNOWN, str(ad.JobStatus)))
     if state is JobState.COMPLETED and (ad.ExitBySignal or ad.ExitCode):
         state = JobState.FAILED
+    if ad.JobStatus == _HELD and ad.HoldReasonCode is not None:
+        state = _ENDED_BY_HOLD.get(ad.HoldReasonCode, state)
     pod_uid = _pod_uid(ad)
     has_begun = ad.JobStatus in (2, 4, 6, 7) or (state.is_over and bool(ad.LastRemoteHost))
     host = ad.RemoteHost or (ad.LastRemoteHost if state.is_over else "")
@@ -171,7 +178,7 @@ def job_of(ad: JobAd) -> Job:
 
 def _reason(ad: JobAd) -> str:
     """Return the batch system's sentence, without who removed the job."""
-    return _BY_WHOM.sub("", {5: ad.HoldReason, 3: ad.RemoveReason}.get(ad.JobStatus, ""))
+    return _BY_WHOM.sub("", {_HELD: ad.HoldReason, 3: ad.RemoveReason}.get(ad.JobStatus, ""))
 
 
 def _pod_uid(ad: JobAd) -> str | None:

@@ -22,6 +22,8 @@ _REASONS = {
     JobState.COMPLETED: "The job ended normally.",
     JobState.FAILED: "The job failed.",
     JobState.CANCELLED: "The job was cancelled at the site.",
+    JobState.OUT_OF_MEMORY: "The job used more memory than it had asked for and was ended.",
+    JobState.TIMEOUT: "The job reached its time limit.",
     JobState.SUSPENDED: "Suspended by the site.",
     JobState.COMPLETING: "The job is ending.",
 }
@@ -70,7 +72,7 @@ class HtCondor:
 
     def reason_text(self, job: Job) -> str:
         """Return why a job waits or how it ended, in a sentence."""
-        if job.raw_state == "Held":
+        if job.raw_state == "Held" and not job.state.is_over:
             return f"On hold: {job.raw_reason[:300] or 'the batch system does not say why.'}"
         if job.state is JobState.PENDING:
             return "Waiting for a machine that fits."

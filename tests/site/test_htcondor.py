@@ -37,7 +37,12 @@ def jobs(site_helpers: Any) -> dict[str, Job]:
             {"state": JobState.RUNNING, "started_at": 1795599000.0, "node_list": "wn-204.example.org"},
             id="running",
         ),
-        pytest.param("4090", {"state": JobState.PENDING, "raw_state": "Held", "node_list": ""}, id="held"),
+        pytest.param("4085", {"state": JobState.PENDING, "raw_state": "Held", "ended_at": None}, id="held"),
+        pytest.param(
+            "4090",
+            {"state": JobState.OUT_OF_MEMORY, "ended_at": 1795602000.0, "node_list": "wn-201.example.org"},
+            id="held for its memory",
+        ),
         pytest.param(
             "4080",
             {"state": JobState.FAILED, "exit_code": 3, "ended_at": 1795603000.0},
@@ -48,6 +53,25 @@ def jobs(site_helpers: Any) -> dict[str, Job]:
 )
 def test_what_is_told_of_a_job(jobs: dict[str, Job], job_id: str, expected: dict[str, Any]) -> None:
     assert {name: getattr(jobs[job_id], name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [
+        (34, JobState.OUT_OF_MEMORY),
+        (46, JobState.TIMEOUT),
+        (47, JobState.TIMEOUT),
+        (1, JobState.PENDING),
+        (None, JobState.PENDING),
+        ("34", JobState.PENDING),
+    ],
+)
+def test_a_hold_that_ended_the_job_says_how(code: Any, state: JobState) -> None:
+    ad = {"ClusterId": 1, "ProcId": 0, "JobStatus": 5, "Owner": "a", "HoldReasonCode": code}
+
+    [held] = parse_ads(JobAd, "condor_q", json.dumps([ad]).encode())
+
+    assert job_of(held).state is state
 
 
 def test_nobody_has_a_place_in_a_queue_that_is_shared_out(jobs: dict[str, Job]) -> None:
@@ -191,10 +215,11 @@ async def test_a_history_that_fails_fails_nothing_else(condor: Any, tmp_path: Pa
 async def test_held_jobs_say_why(condor: Any) -> None:
     look = await condor.look()
 
-    [held] = [job for job in look.jobs if job.raw_state == "Held"]
-    assert condor.reason_text(held).startswith(
-        "On hold: Error from slot1_7@wn-201.example.org: Job has gone over"
-    )
+    texts = {job.id: condor.reason_text(job) for job in look.jobs if job.raw_state == "Held"}
+    assert texts == {
+        "4085": "On hold: The image does not start.",
+        "4090": "The job used more memory than it had asked for and was ended.",
+    }
 
 
 async def test_a_job_is_cancelled_by_its_id(condor: Any, tmp_path: Path, jobs: dict[str, Job]) -> None:
