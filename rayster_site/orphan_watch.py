@@ -13,7 +13,7 @@ import structlog
 from rayster_site.answers import Told
 from rayster_site.collector import Collector
 from rayster_site.commands import CommandError
-from rayster_site.facts import Job
+from rayster_site.facts import Job, pod_uid_in
 from rayster_site.live_pods import LivePodsError
 from rayster_site.orphans import AnswerJudge, LivePods, OrphanKind, OrphanTracker, find_orphans
 from rayster_site.state_file import StateFile
@@ -74,13 +74,13 @@ class OrphanWatch:
         self._collector = collector
         self._told = told
         self._pods = pods
-        # Of the agent's last run, too: an answer that is half as long after a restart has not always been so short.
-        self._judge = AnswerJudge(grace_seconds, _restored_count(state_file.get(_USUAL_SECTION)))
         self._state_file = state_file
         self._remember_seconds = remember_hours * 3600
         self._clock = clock
         self._wall_clock = wall_clock
         self._seen_live = _restored(state_file.get(_SECTION))
+        # Of an earlier run of the agent, too: an answer that is half as long now has not always been so short.
+        self._judge = AnswerJudge(grace_seconds, _restored_uids(state_file.get(_USUAL_SECTION)))
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -111,13 +111,14 @@ class OrphanWatch:
             self._note(str(error))
             return
         clock = self._clock()
+        # Who is listed lives, or did a moment ago: only who is not listed may be missing by mistake.
+        self._remember(live.uids)
+        usual = self._judge.usual
         if refusal := self._judge.refusal(live, clock):
             self._note(refusal)
             return
-        if self._judge.usual != self._state_file.get(_USUAL_SECTION):
-            self._state_file.put(_USUAL_SECTION, self._judge.usual)
-        # Who is listed lives, whatever the batch system says.
-        self._remember(live.uids)
+        if usual != self._judge.usual:
+            self._state_file.put(_USUAL_SECTION, sorted(self._judge.usual))
         view = self._collector.view
         age = view.age_seconds(clock)
         if view.look is None or view.error is not None or age is None or age > _MAX_VIEW_AGE_SECONDS:
@@ -190,5 +191,5 @@ def _restored(saved: object) -> dict[str, float]:
     return {uid: float(seen) for uid, seen in saved.items() if isinstance(seen, (int, float))}
 
 
-def _restored_count(saved: object) -> int | None:
-    return saved if isinstance(saved, int) and saved > 0 else None
+def _restored_uids(saved: object) -> frozenset[str]:
+    return frozenset(filter(pod_uid_in, map(str, saved))) if isinstance(saved, list) else frozenset()

@@ -14,6 +14,8 @@ from rayster_spawner.site_facts import JobState
 MAX_ANSWER_AGE_SECONDS = 60
 # However short the grace time: fewer looks than this prove nothing.
 MIN_LOOKS = 3
+# Fewer pods than this may all be others at the next look.
+_FEW_PODS = 4
 # SLURM writes whole seconds.
 _CLOCK_SLACK_SECONDS = 2
 
@@ -121,15 +123,16 @@ class AnswerJudge:
     """Says which answers of the service may be acted upon.
 
     An answer that has suddenly half as many pods, or fewer, is not: a service that has just lost its view of the
-    cluster looks like that. When answers stay that short for the whole grace time they are the new normal.
+    cluster looks like that. Nor is one that lists as many, of which half are others: that may be another cluster. When
+    answers stay like that for the whole grace time they are the new normal.
 
     Args:
         grace_seconds: the grace time.
-        usual: how many pods the last answer had that counted; None when there was none.
+        usual: the pods of the last answer that counted.
     """
 
     grace_seconds: float
-    usual: int | None = None
+    usual: Set[str] = frozenset()
     _short_since: float | None = None
     _last_short: float | None = None
 
@@ -142,14 +145,21 @@ class AnswerJudge:
         """
         if not 0 <= live.age_seconds <= MAX_ANSWER_AGE_SECONDS:
             return f"the service's view is {live.age_seconds:.0f} s old"
-        count = len(live.uids)
-        if count == 0:
+        if not live.uids:
             return "the service lists no pods at all"
-        if self.usual is not None and count * 2 <= self.usual and not self._has_lasted(clock):
-            return f"the service suddenly lists {count} pods instead of {self.usual}"
-        self.usual = count
+        if (doubt := self._doubt(live.uids)) and not self._has_lasted(clock):
+            return doubt
+        self.usual = live.uids
         self._short_since = self._last_short = None
         return None
+
+    def _doubt(self, uids: Set[str]) -> str:
+        before, kept = len(self.usual), len(self.usual & uids)
+        if len(uids) * 2 <= before:
+            return f"the service suddenly lists {len(uids)} pods instead of {before}"
+        if before >= _FEW_PODS and kept * 2 <= before:
+            return f"the service suddenly lists only {kept} of the {before} pods that there were"
+        return ""
 
     def _has_lasted(self, clock: float) -> bool:
         """Return whether answers have been this short for the whole grace time, without long gaps."""

@@ -271,7 +271,8 @@ def test_orphans_are_cancelled_and_nothing_else(
 ) -> None:
     (own, lost, doubled), foreign = (site.submit() for _ in range(3)), site.submit()
     second = site.submit(pod=doubled[1])
-    hub_service.uids = [own[1], lost[1], doubled[1], str(uuid.uuid4())]
+    other = str(uuid.uuid4())
+    hub_service.uids = [own[1], lost[1], doubled[1], other]
     hub_service.job_ids = {doubled[1]: second[0]}
     directory = tmp_path / "watching"
     directory.mkdir()
@@ -290,7 +291,7 @@ def test_orphans_are_cancelled_and_nothing_else(
         watching.wait_until(
             lambda: listed() == {foreign[0]: "pod-never-seen", doubled[0]: "doubled"}, what="listed"
         )
-        hub_service.uids = [own[1], doubled[1], str(uuid.uuid4())]
+        hub_service.uids = [own[1], doubled[1], other]
 
         watching.wait_for_job(lost[1], state="cancelled")
         watching.wait_for_job(doubled[0], state="cancelled")

@@ -102,8 +102,13 @@ def test_second_jobs_of_a_pod(
     assert find(jobs, [1], [1], {site_helpers.uid(1): followed} if followed else None) == expected
 
 
-def pods(count: int, age_seconds: float = 1.0) -> LivePods:
-    return LivePods(frozenset(map(str, range(count))), age_seconds)
+def pods(count: int, age_seconds: float = 1.0, others: int = 0) -> LivePods:
+    uids = (*map(str, range(count)), *(f"other {number}" for number in range(others)))
+    return LivePods(frozenset(uids), age_seconds)
+
+
+def others(count: int) -> LivePods:
+    return pods(0, others=count)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +128,10 @@ def pods(count: int, age_seconds: float = 1.0) -> LivePods:
         pytest.param([pods(10), pods(9, 99.0), pods(5)], True, id="half, a refused one between"),
         pytest.param([pods(2), pods(1)], True, id="half of two"),
         pytest.param([pods(5), pods(50)], False, id="more"),
+        pytest.param([pods(10), others(10)], True, id="as many others"),
+        pytest.param([pods(10), pods(6, others=4)], False, id="some others"),
+        pytest.param([pods(10), pods(5, others=9)], True, id="more, and half of them others"),
+        pytest.param([pods(2), others(2)], False, id="two servers, then two others"),
     ],
 )
 def test_answers_that_must_not_be_acted_upon(answers: list[LivePods], refused: bool) -> None:
@@ -387,11 +396,28 @@ async def test_an_answer_that_is_half_as_long_after_a_restart_of_the_agent_is_no
     assert (after.listed(), after.scheduler.cancelled) == ({}, [])
 
 
+async def test_pods_of_a_short_answer_have_lived_all_the_same(watched: Any, site_helpers: Any) -> None:
+    # Given an answer that is not acted upon, with a pod that is new
+    site = watched()
+    site.scheduler.jobs.append(site_helpers.make_job(4))
+    await site.looks(1)
+    site.live(4)
+    await site.looks(1)
+    assert site.watch.problem is not None
+
+    # When the answer is as it was
+    site.live(1, 2, 3)
+    await site.looks(1)
+
+    # Then the new pod is gone, and not one that nobody has ever seen
+    assert site.listed() == {"4": OrphanKind.POD_GONE}
+
+
 @pytest.mark.parametrize("saved", [None, [], 7, {"x": "y"}, {"x": None}])
 async def test_a_strange_memory_is_no_obstacle(watched: Any, saved: Any) -> None:
     state = StateFile(None, "padova")
     state.put("seen_live", saved)
-    state.put("usual_pods", saved if saved != 7 else "7")
+    state.put("usual_pods", saved)
 
     site = watched(state=state)
     await site.looks(1)
