@@ -29,6 +29,8 @@ from rayster_spawner.site_facts import (
 
 # A start that was expected a minute ago and has not come is no expectation any more.
 _OVERDUE_SECONDS = 60
+# What `Seconds` allows: a job may be given a start in the year 9999, which is nothing to count down to.
+_MAX_SECONDS = 10**10
 
 
 class Limits(BaseModel):
@@ -201,10 +203,10 @@ class Told:
         }
 
     def _job(self, job: Job, view: View, now: float, age_seconds: float) -> SiteJob:
-        expected = job.expected_start_at
+        expected = _sane(job.expected_start_at)
         if expected is not None and expected < now - _OVERDUE_SECONDS:
             expected = None
-        left = job.time_left_seconds
+        left = _sane(job.time_left_seconds)
         return SiteJob(
             id=job.id,
             pod_uid=job.pod_uid if self._is_trusted(job) else None,
@@ -214,9 +216,9 @@ class Told:
             reason=printable(self._scheduler.reason_text(job)),
             raw_reason=printable(job.raw_reason, 256),
             position=view.positions.get(job.key) if job.state is JobState.PENDING else None,
-            submitted_at=job.submitted_at,
-            started_at=job.started_at,
-            ended_at=job.ended_at,
+            submitted_at=_sane(job.submitted_at),
+            started_at=_sane(job.started_at),
+            ended_at=_sane(job.ended_at),
             expected_start_at=expected,
             expected_start_in_seconds=None if expected is None else max(expected - now, 0.0),
             time_left_seconds=None if left is None else max(left - age_seconds, 0.0),
@@ -224,6 +226,10 @@ class Told:
             exit_code=job.exit_code,
             signal=job.signal,
         )
+
+
+def _sane(seconds: float | None) -> float | None:
+    return seconds if seconds is not None and abs(seconds) <= _MAX_SECONDS else None
 
 
 def _count_jobs(jobs: Iterable[Job]) -> dict[str, Counter[str]]:

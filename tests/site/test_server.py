@@ -230,6 +230,19 @@ async def test_every_job_that_squeue_can_print_can_be_told(
     assert [job.id for job in answer.jobs] == [job.id for job in jobs]
 
 
+async def test_a_job_with_a_time_beyond_all_bounds_hides_no_other(http: Any, site_helpers: Any) -> None:
+    year_9999 = 2.5e11
+    names = ("submitted_at", "started_at", "ended_at", "expected_start_at", "time_left_seconds")
+    odd = site_helpers.make_job(1, **dict.fromkeys(names, year_9999))
+    one = http(site_helpers.FakeScheduler([odd, site_helpers.make_job(2)]))
+    await one.collector.collect()
+
+    answer = JobsAnswer.model_validate(await one.json("/v1/jobs"))
+
+    assert [job.id for job in answer.jobs] == ["1", "2"]
+    assert {getattr(answer.jobs[0], name) for name in names} == {None}
+
+
 async def test_the_name_of_a_node_is_cut_where_the_hub_would_refuse_it(http: Any, site_helpers: Any) -> None:
     one = http(site_helpers.FakeScheduler([site_helpers.make_job(1, node_list="n" * 300)]))
     await one.collector.collect()
