@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import requests
 
 from .processes import Api, end, free_port, own_ip, wait_until
+from .spare_hub import HubProcess, SpareHub
 
 HERE = Path(__file__).parent
 HUB_TOKEN = "tests-token-0123456789"
@@ -29,7 +28,9 @@ class Hub:
         self.port = free_port()
         self.url = f"http://{own_ip()}:{self.port}/hub"
         self.log = folder / "hub.log"
-        self.process: subprocess.Popen | None = None
+        self.process: HubProcess | None = None
+        self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", "KUBECONFIG": str(api.kubeconfig)}
+        self._spare = SpareHub(self._environment)
 
     def start(self) -> "Hub":
         """Start the process and wait until its API answers."""
@@ -40,18 +41,15 @@ class Hub:
     def launch(self) -> None:
         """Start the process."""
         environment = {
-            **os.environ,
-            "PYTHONUNBUFFERED": "1",
-            "KUBECONFIG": str(self.api.kubeconfig),
+            **self._environment,
             "HUB_ADDRESS": f"{own_ip()}:{self.port}",
             "HUB_POINTS": json.dumps(self.points),
             "HUB_FOLDER": str(self.folder),
             "HUB_PROFILES": str(self.profiles),
             "HUB_SETTINGS": json.dumps(self.settings),
         }
-        command = [sys.executable, "-m", "jupyterhub", "-f", str(HERE / "tested_hub_config.py")]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, env=environment, cwd=self.folder, stdout=log, stderr=log)
+        arguments = ["-f", str(HERE / "tested_hub_config.py")]
+        self.process = self._spare.start(arguments, environment, self.folder, self.log)
 
     def die_at(self, point: str) -> None:
         """Let the process die at one of its points, or at none."""
@@ -81,6 +79,7 @@ class Hub:
         """End the process if it runs; nothing of it is needed any more."""
         if self.process is not None:
             end(self.process, signal.SIGKILL)
+        self._spare.close()
 
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
         """Send a request to the hub's REST API as its administrator."""

@@ -45,7 +45,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def end(process: subprocess.Popen, how: int = signal.SIGTERM) -> None:
+def end(process: Any, how: int = signal.SIGTERM) -> None:
     """End a process that a fixture started, for sure."""
     if process.poll() is None:
         process.send_signal(how)
@@ -84,7 +84,11 @@ class Api:
         command += ["--port", str(self.port), "--data-dir", str(self.folder / "api")]
         with (self.folder / "api.log").open("ab") as log:
             self.process = subprocess.Popen(command, stderr=log)
-        wait_until(lambda: requests.get(f"{self.url}/readyz", timeout=2).ok)
+        try:
+            wait_until(lambda: requests.get(f"{self.url}/readyz", timeout=2).ok, 60)
+        except BaseException:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         """Kill the process where it stands."""
