@@ -14,13 +14,13 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import orjson
-import yaml
 from kubernetes_asyncio.client import models
 
 from .errors import ApiError, bad_request
 from .kinds import Kind
 from .quantities import parse_quantity
 from .wire import MEDIA_TYPE, decode
+from .yaml_body import read_yaml
 
 Json = dict[str, Any]
 
@@ -194,12 +194,8 @@ def parse_body(body: bytes, content_type: str, kind_name: str) -> Json:
         f"the object provided is unrecognized (must be of type {kind_name}): couldn't get version/kind; "
     )
     try:
-        if "yaml" in content_type:
-            value = yaml.load(body, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (a safe loader)
-            value = orjson.loads(orjson.dumps(value))
-        else:
-            value = orjson.loads(body)
-    except (ValueError, TypeError, yaml.YAMLError) as error:
+        value = read_yaml(body) if "yaml" in content_type else orjson.loads(body)
+    except ValueError as error:
         raise bad_request(f"{unreadable}json parse error: {error} ({body[:16].hex()})") from None
     if not isinstance(value, dict):
         what = f"json: cannot unmarshal {_json_type(value)} into Go value of type struct"

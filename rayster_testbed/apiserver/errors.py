@@ -200,9 +200,9 @@ def method_not_allowed() -> ApiError:
     )
 
 
-def too_large(limit_bytes: int) -> ApiError:
-    """The body is above the limit."""
-    message = f"Request entity too large: limit is {limit_bytes}"
+def too_large(why: str) -> ApiError:
+    """The body, or what is in it, is above a limit."""
+    message = f"Request entity too large: {why}"
     return ApiError(413, "RequestEntityTooLarge", message, {})
 
 

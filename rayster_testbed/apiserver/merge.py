@@ -9,6 +9,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import orjson
+
 Json = dict[str, Any]
 
 # Where a list is merged by a key, that key; by field name, and by "parent.field" where one name has two meanings.
@@ -36,6 +38,9 @@ MERGE_KEYS = {
     "spec.ports": "port",
 }
 SET_LISTS = {"finalizers"}
+# As kube-apiserver's `JSONPatchMaxCopyBytes`: copies of copies double with each operation.
+MAX_COPY_BYTES = 3 * 1024 * 1024
+MAX_OPERATIONS = 10_000
 _MISSING = object()
 
 
@@ -121,6 +126,7 @@ def json_patch(document: Any, operations: Any) -> Any:
     if not isinstance(operations, list) or not all(isinstance(item, dict) for item in operations):
         raise PatchError("cannot unmarshal into a JSON patch", malformed=True)
     document = copy.deepcopy(document)
+    copied = 0
     for item in operations:
         operation, text = item.get("op"), item.get("path")
         path = _pointer(text)
@@ -140,6 +146,13 @@ def json_patch(document: Any, operations: Any) -> Any:
             if value is _MISSING:
                 raise PatchError(
                     f'{operation} operation does not apply: doc is missing from path: "{item["from"]}"'
+                )
+            if operation == "copy":
+                copied += len(orjson.dumps(value))
+            if copied > MAX_COPY_BYTES:
+                raise PatchError(
+                    f"Unable to copy, the accumulated size increase of copy is {copied}, exceeding the limit "
+                    f"{MAX_COPY_BYTES}"
                 )
             value = copy.deepcopy(value)
             if operation == "move":
@@ -186,6 +199,8 @@ def _merge_map(target: Json, patch: Json, field: str) -> Json:
     for key, value in patch.items():
         if key.startswith("$deleteFromPrimitiveList/"):
             name = key.partition("/")[2]
+            if not isinstance(value, list):
+                raise PatchError(f"the value of {key} is not a list", malformed=True)
             if isinstance(result.get(name), list):
                 result[name] = [item for item in result[name] if item not in value]
         elif key.startswith("$"):

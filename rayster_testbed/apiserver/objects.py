@@ -103,8 +103,6 @@ class Objects:
             admit_pod(obj, self.lookup)
         if kind.custom and "status" in kind.subresources:
             obj.pop("status", None)
-        if causes := metadata_causes(meta, kind):
-            raise invalid(kind.kind, kind.group, meta.get("name", ""), causes)
         rules.prepare(obj)
         if kind.storage == "services":
             assign_address(obj, self.store)
@@ -136,9 +134,8 @@ class Objects:
         meta["namespace"] = namespace
 
     def _check(self, kind: Kind, new: Json, old: Json | None) -> None:
-        causes: list[Cause] = []
+        causes = metadata_causes(new["metadata"], kind)
         if old is not None:
-            causes += metadata_causes(new["metadata"], kind)
             causes += metadata_update_causes(new["metadata"], old["metadata"])
         causes += rules_for(kind.storage).causes(new, old)
         if kind.schema is not None:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-import yaml
 
-from .errors import ApiError, bad_request, unsupported_media_type
+from .errors import ApiError, bad_request, too_large, unsupported_media_type
 from .kinds import Kind
-from .merge import PatchError, json_patch, merge_patch, strategic_merge
+from .merge import MAX_OPERATIONS, PatchError, json_patch, merge_patch, strategic_merge
+from .yaml_body import read_yaml
 
 Json = dict[str, Any]
 
@@ -36,9 +36,8 @@ def _parse(body: bytes) -> Any:
 def parse_apply(body: bytes) -> Json:
     """The configuration of a server-side apply. Raises: ApiError 400."""
     try:
-        value = yaml.load(body, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (a safe loader)
-        value = orjson.loads(orjson.dumps(value))
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+        value = read_yaml(body)
+    except ValueError as error:
         raise bad_request(f"error decoding YAML: {error}") from None
     if not isinstance(value, dict):
         raise bad_request("error decoding YAML: the configuration is not an object")
@@ -57,6 +56,11 @@ def change_of(kind: Kind, content_type: str, body: bytes) -> Callable[[Json], Js
     }[content_type]
     if content_type != JSON_PATCH and not isinstance(patch, dict):
         raise bad_request(f"error decoding patch: json: cannot unmarshal into a map: {body[:64]!r}")
+
+    if content_type == JSON_PATCH and isinstance(patch, list) and len(patch) > MAX_OPERATIONS:
+        raise too_large(
+            f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(patch)}"
+        )
 
     def change(obj: Json) -> Json:
         try:

@@ -28,27 +28,37 @@ def _resource_causes(path: str, resources: Json) -> list[Cause]:
     requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
     for group, amounts in (("limits", limits), ("requests", requests)):
         for name, amount in amounts.items():
-            if parse_quantity(amount) < 0:
-                causes.append(
-                    invalid_value(f"{path}.{group}.{name}", amount, "must be greater than or equal to 0")
-                )
+            where, quantity = f"{path}.{group}[{name}]", parse_quantity(amount)
+            if quantity < 0:
+                causes.append(invalid_value(where, amount, "must be greater than or equal to 0"))
+            if _is_extended(name) and quantity % 1:
+                causes.append(invalid_value(where, amount, "must be an integer"))
             if (
                 "/" not in name
                 and name not in ("cpu", "memory", "ephemeral-storage")
                 and not name.startswith("hugepages-")
             ):
-                why = "must be a standard resource for containers"
-                causes.append(invalid_value(f"{path}.{group}", name, why))
+                causes.append(invalid_value(where, name, "must be a standard resource for containers"))
     for name, amount in requests.items():
-        if name in limits and parse_quantity(amount) > parse_quantity(limits[name]):
-            why = f"must be less than or equal to {name} limit of {limits[name]}"
+        request, limit = parse_quantity(amount), limits.get(name)
+        if limit is None:
+            if _is_extended(name):
+                causes.append(
+                    required(f"{path}.limits", "Limit must be set for non overcommitable resources")
+                )
+        elif _is_extended(name) and request != parse_quantity(limit):
+            causes.append(
+                invalid_value(f"{path}.requests", amount, f"must be equal to {name} limit of {limit}")
+            )
+        elif request > parse_quantity(limit):
+            why = f"must be less than or equal to {name} limit of {limit}"
             causes.append(invalid_value(f"{path}.requests", amount, why))
-    for name, limit in limits.items():
-        extended = "/" in name and not name.startswith("kubernetes.io/")
-        if extended and name in requests and parse_quantity(requests[name]) != parse_quantity(limit):
-            why = f"must be equal to {name} limit of {limit}"
-            causes.append(invalid_value(f"{path}.requests", requests[name], why))
     return causes
+
+
+def _is_extended(name: str) -> bool:
+    """Whether a resource cannot be given out more than once: any device's, none of Kubernetes' own."""
+    return "/" in name and not name.startswith("kubernetes.io/")
 
 
 def _port_causes(path: str, port: Json) -> list[Cause]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .decoding import conform, parse_body
 from .deletion import DeleteOptions
-from .errors import Cause, bad_request, forbidden_field, invalid, unsupported_value
+from .errors import ApiError, Cause, bad_request, forbidden_field, invalid, unsupported_value
 from .kinds import Kind
 from .selectors import Predicate, both, match_fields, match_labels
 
 Json = dict[str, Any]
 _TRUE, _FALSE = ("1", "t", "T", "true", "TRUE", "True"), ("", "0", "f", "F", "false", "FALSE", "False")
+_DIGITS = re.compile(r"[+-]?[0-9]+", re.ASCII)
 POLICIES = ["Background", "Foreground", "Orphan"]
 DELETE_OPTIONS = Kind("", "v1", "DeleteOptions", "", model="V1DeleteOptions")
 
@@ -28,10 +30,17 @@ def number(query: Mapping[str, str], name: str) -> int | None:
     text = query.get(name)
     if text in (None, ""):
         return None
-    try:
-        return int(text or "")
-    except ValueError:
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+    return _parsed(text or "", "ParseInt", -(2**63), 2**63 - 1)
+
+
+def _parsed(text: str, function: str, lowest: int, highest: int) -> int:
+    """An integer as Go's `strconv` reads it. Raises: ApiError 400."""
+    if not _DIGITS.fullmatch(text):
+        raise bad_request(f'strconv.{function}: parsing "{text[:64]}": invalid syntax')
+    # More digits than any of Go's integers has are not worth reading.
+    if len(text) > 32 or not lowest <= int(text) <= highest:
+        raise bad_request(f'strconv.{function}: parsing "{text[:64]}": value out of range')
+    return int(text)
 
 
 @dataclass(frozen=True)
@@ -54,9 +63,10 @@ def _version(query: Mapping[str, str]) -> int | None:
     text = query.get("resourceVersion", "")
     if not text:
         return None
-    if not text.isdecimal():
-        raise bad_request(f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: invalid syntax')
-    return int(text)
+    try:
+        return _parsed(text, "ParseUint", 0, 2**64 - 1)
+    except ApiError as error:
+        raise bad_request(f'resourceVersion: Invalid value: "{text[:64]}": {error.message}') from None
 
 
 def parse_list(kind: Kind, query: Mapping[str, str], watching: bool, name: str = "") -> ListQuery:

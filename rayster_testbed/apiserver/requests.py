@@ -62,7 +62,7 @@ async def read_body(request: web.BaseRequest) -> bytes:
     async for part in request.content.iter_any():
         size += len(part)
         if size > BODY_LIMIT_BYTES:
-            raise too_large(BODY_LIMIT_BYTES)
+            raise too_large(f"limit is {BODY_LIMIT_BYTES}")
         parts.append(part)
     return b"".join(parts)
 

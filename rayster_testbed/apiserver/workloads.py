@@ -74,7 +74,7 @@ def prepare_job(obj: Json) -> None:
         labels = spec["template"].setdefault("metadata", {}).setdefault("labels", {})
         for prefix in ("", "batch.kubernetes.io/"):
             labels[f"{prefix}controller-uid"] = uid
-            labels[f"{prefix}job-name"] = meta["name"]
+            labels[f"{prefix}job-name"] = meta.get("name", "")
         spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
 
 

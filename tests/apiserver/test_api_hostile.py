@@ -155,6 +155,52 @@ async def test_strange_bytes_are_a_client_error(api, body):
     assert answer.body["kind"] == "Status"
 
 
+BOMB = b"a: &a0 [v]\n" + b"".join(
+    b"b%d: &a%d [%s]\n" % (n, n, b",".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 12)
+)
+CONFIG = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n"
+
+
+@pytest.mark.parametrize("body", [BOMB + CONFIG, b"&a {b: *a}", b"[" * 900 + b"]" * 900, b"1: 2", b"{"])
+async def test_yaml_that_stands_for_too_much_is_a_client_error(api, body):
+    posted = await api("POST", api.path("configmaps"), body, headers={"Content-Type": "application/yaml"})
+    applied = await api.patch(api.path("configmaps", "c") + "?fieldManager=m", body, "apply")
+
+    assert (posted.status, applied.status) == (400, 400)
+    assert "recursion" not in posted.body["message"] + applied.body["message"]
+
+
+@pytest.mark.parametrize(
+    ("form", "body", "status", "message"),
+    [
+        (
+            "json",
+            [{"op": "copy", "from": "/data", "path": f"/data/c{n}"} for n in range(40)],
+            422,
+            "accumulated size",
+        ),
+        ("json", [{"op": "test", "path": "/data/a", "value": "1"}] * 10_001, 413, "is 10000, got 10001"),
+        ("strategic", {"metadata": {"$deleteFromPrimitiveList/finalizers": 5}}, 400, "is not a list"),
+    ],
+    ids=["copies of copies", "many operations", "directive"],
+)
+async def test_patch_that_would_cost_too_much_is_refused(api, form, body, status, message):
+    await api.create("configmaps", {"metadata": {"name": "c"}, "data": {"a": "1"}})
+
+    answer = await api.patch(api.path("configmaps", "c"), body, form)
+
+    assert answer.status == status
+    assert message in str(answer.body)
+
+
+@pytest.mark.parametrize("digits", ["9" * 30, "9" * 4500, "٣", "1_0"], ids=lambda text: text[:8])
+@pytest.mark.parametrize("name", ["resourceVersion", "timeoutSeconds"])
+async def test_number_that_go_cannot_read_is_a_client_error(api, name, digits):
+    answer = await api("GET", api.path("configmaps"), watch=1, **{"timeoutSeconds": 1, name: digits})
+
+    assert (answer.status, answer.body["reason"]) == (400, "BadRequest")
+
+
 @pytest.mark.parametrize("name", ["..", "a%2Fb", "%00", "a%0Ab", "x" * 4000, "%F0%9F%98%80"])
 async def test_strange_names_are_not_found(api, session, name):
     from yarl import URL

@@ -167,7 +167,9 @@ def container(**fields):
         pytest.param({"containers": [container(env=[{"name": ""}])]}, "spec.containers[0].env[0].name", id="nameless variable"),
         pytest.param({"containers": [container(volumeMounts=[{"name": "v", "mountPath": "/v"}])]}, "spec.containers[0].volumeMounts[0].name", id="mount of no volume"),
         pytest.param({"containers": [container(resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}})]}, "spec.containers[0].resources.requests", id="request above limit"),
-        pytest.param({"containers": [container(resources={"limits": {"cpu": "-1"}})]}, "spec.containers[0].resources.limits.cpu", id="negative"),
+        pytest.param({"containers": [container(resources={"limits": {"cpu": "-1"}})]}, "spec.containers[0].resources.limits[cpu]", id="negative"),
+        pytest.param({"containers": [container(resources={"limits": {"nvidia.com/gpu": "1500m"}})]}, "spec.containers[0].resources.limits[nvidia.com/gpu]", id="half a GPU"),
+        pytest.param({"containers": [container(resources={"requests": {"nvidia.com/gpu": "1"}})]}, "spec.containers[0].resources.limits", id="GPU without a limit"),
         pytest.param({"containers": [container(imagePullPolicy="Maybe")]}, "spec.containers[0].imagePullPolicy", id="pull policy"),
         pytest.param({"containers": [container()], "restartPolicy": "Maybe"}, "spec.restartPolicy", id="restart policy"),
         pytest.param({"containers": [container()], "volumes": [{"name": "v"}, {"name": "v"}]}, "spec.volumes[1].name", id="same volume"),
@@ -182,6 +184,17 @@ async def test_invalid_pod_names_the_field(api, spec, field):
 
     assert (answer.status, answer.body["reason"]) == (422, "Invalid")
     assert field in [cause["field"] for cause in answer.body["details"]["causes"]]
+
+
+async def test_mistakes_in_metadata_and_spec_are_told_together(api):
+    body = {"metadata": {"name": "a", "labels": {"a b": "c"}}, "spec": {"containers": []}}
+
+    answer = await api("POST", api.path("pods"), body)
+
+    assert {cause["field"] for cause in answer.body["details"]["causes"]} == {
+        "metadata.labels",
+        "spec.containers",
+    }
 
 
 @pytest.mark.parametrize(
