@@ -69,7 +69,12 @@ def _volume_errors(volume: Pod) -> Iterator[str]:
             yield f"path {shown(host_path.get('path'))} is unsafe in the site's shell"
         if host_path.get("type") not in _HOST_PATH_TYPES:
             yield f"hostPath.type must be {' or '.join(_HOST_PATH_TYPES)}"
+    for kind in ("configMap", "secret"):
+        if (volume.get(kind) or {}).get("items"):
+            yield f"{kind}.items is not read by interLink, which would mount every key under its own name"
     for source in (volume.get("projected") or {}).get("sources") or []:
+        if source.get("secret") is not None:
+            yield "a projected secret is left out by interLink; mount the secret itself"
         # interLink asks for one that is good for a hundred years, and leaves it readable at the site.
         if source.get("serviceAccountToken") is not None:
             yield "a service account's token must not leave the cluster"

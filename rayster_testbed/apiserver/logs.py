@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 from .errors import ApiError, bad_request, internal, not_found
 from .objects import Objects
@@ -59,7 +61,7 @@ def log_url(objects: Objects, pod: Json, container: str, query: Mapping[str, str
     if not address:
         raise internal(f"no preferred addresses found; known addresses: {list(by_type.values())}")
     port = ((status.get("daemonEndpoints") or {}).get("kubeletEndpoint") or {}).get("Port") or 10250
-    passed = "&".join(f"{key}={query[key]}" for key in _PASSED_ON if query.get(key))
+    passed = urlencode({key: query[key] for key in _PASSED_ON if query.get(key)})
     path = f"/containerLogs/{meta['namespace']}/{meta['name']}/{container}"
     return f"http://{address}:{port}{path}" + (f"?{passed}" if passed else "")
 
@@ -80,7 +82,7 @@ class LogProxy:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             try:
-                upstream = await session.get(url)
+                upstream = await session.get(URL(url, encoded=True))
             except (aiohttp.ClientConnectionError, TimeoutError) as error:
                 raise _unreachable(url, error) from None
             async with upstream:

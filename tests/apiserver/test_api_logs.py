@@ -54,6 +54,19 @@ async def test_log_of_a_container(api, pod, kubelet):
     assert seen == [f"/containerLogs/{api.namespace}/a/main?tailLines=2&timestamps=true"]
 
 
+async def test_words_of_the_question_stay_one_value_each(api, pod, kubelet):
+    node, _, seen, *_ = kubelet
+    await api.create("pods", pod(nodeName=node))
+
+    await api(
+        "GET", api.path("pods", "a/log"), sinceTime="2026-01-01T00:00:00+01:00", tailLines="2&follow=true"
+    )
+
+    assert seen == [
+        f"/containerLogs/{api.namespace}/a/main?sinceTime=2026-01-01T00%3A00%3A00%2B01%3A00&tailLines=2%26follow%3Dtrue"
+    ]
+
+
 async def test_followed_log_comes_as_it_is_written(api, pod, kubelet, session):
     node, _, _, proceed, _ = kubelet
     await api.create("pods", pod(nodeName=node))

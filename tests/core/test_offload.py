@@ -290,6 +290,9 @@ def test_what_the_site_would_run_or_misread_is_refused(chart_pod, change, reason
             {"projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}},
             "must not leave the cluster",
         ),
+        ({"configMap": {"name": "c", "items": [{"key": "a", "path": "b"}]}}, "configMap.items is not read"),
+        ({"secret": {"secretName": "s", "items": [{"key": "a", "path": "b"}]}}, "secret.items is not read"),
+        ({"projected": {"sources": [{"secret": {"name": "s"}}]}}, "a projected secret is left out"),
     ],
 )
 def test_volumes_that_a_virtual_node_cannot_mount_are_refused(chart_pod, volume, reason):
