@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -21,6 +21,9 @@ from .quantities import (
 from .text import did_you_mean, shown
 
 FIELDS = ("profile", "image", "cpu", "memory", "gpu", "walltime")
+
+# Of a million unknown ones, finding what each could mean would keep the hub busy for minutes.
+MAX_UNKNOWN_TOLD = 20
 
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?", re.ASCII)
 
@@ -81,15 +84,7 @@ class ServerOptions(BaseModel):
             raise OptionsError(
                 [FieldError("options", shown(untrusted), f"must be a mapping of {', '.join(FIELDS)}")]
             )
-        errors = [
-            FieldError(
-                key if isinstance(key, str) and _is_plain(key) else shown(key),
-                shown(untrusted[key]),
-                f"is not an option; known are {', '.join(FIELDS)}{did_you_mean(key, list(FIELDS))}",
-            )
-            for key in untrusted
-            if key not in FIELDS
-        ]
+        errors = list(_unknown_options(untrusted))
         values: dict[str, Any] = {}
         for field, name, read in _READERS:
             given = untrusted.get(field)
@@ -148,6 +143,19 @@ def parse_options(
         )
     profile = choose_profile(untrusted, profiles, groups, user=user)
     return profile, ServerOptions.parse(untrusted, profile, groups, user=user)
+
+
+def _unknown_options(untrusted: Mapping[Any, Any]) -> Iterator[FieldError]:
+    known = f"known are {', '.join(FIELDS)}"
+    unknown = [key for key in untrusted if key not in FIELDS]
+    for key in unknown[:MAX_UNKNOWN_TOLD]:
+        yield FieldError(
+            key if isinstance(key, str) and _is_plain(key) else shown(key),
+            shown(untrusted[key]),
+            f"is not an option; {known}{did_you_mean(key, list(FIELDS))}",
+        )
+    if (more := len(unknown) - MAX_UNKNOWN_TOLD) > 0:
+        yield FieldError("options", f"{more} more", f"are no options either; {known}")
 
 
 def _is_plain(key: str) -> bool:

@@ -86,9 +86,17 @@ class SpawnForm(ServerOptionsSpawner):
             raise OptionsError([FieldError("profile", shown(profile.name), reason)])
 
     def options_from_query(self, query_data: dict[str, list[str]]) -> dict[str, Any]:
-        """Show the form filled in with a spawn link's options: a link that somebody sent must not start a job."""
+        """Show the form filled in with a spawn link's options: a link that somebody sent must not start a job.
+
+        Raises LinkShown, or the HTTPError of a link whose options cannot be used; the hub shows the form after both.
+        """
         raw = options_from_query(query_data)
-        _next_form[self.user] = raw, self._mistakes(raw), False
+        _next_form[self.user] = raw, (), False
+        try:
+            self.parse(raw)
+        except OptionsError as error:
+            _next_form[self.user] = raw, error.errors, False
+            raise options_refused(error) from error
         raise LinkShown(f"spawn link of {self._log_name} is shown as a form; nothing is started")
 
     def render_options_form(self) -> str:

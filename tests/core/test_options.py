@@ -102,6 +102,13 @@ def test_a_wrong_value_is_one_error_with_what_is_allowed(untrusted, field, allow
     assert allowed in errors[field]
 
 
+def test_a_thousand_unknown_options_are_told_in_short():
+    with pytest.raises(OptionsError) as caught:
+        ServerOptions.parse({f"k{n}": 1 for n in range(1000)}, PROFILE)
+    assert len(caught.value.errors) == 21
+    assert str(caught.value.errors[-1]).startswith("options: 980 more: are no options either")
+
+
 def test_all_wrong_fields_are_told_at_once():
     assert set(errors_of({"cpu": 99, "memory": "x", "gpu": -1, "walltime": "x", "image": 1, "y": 2})) == {
         "cpu", "memory", "gpu", "walltime", "image", "y",

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayster_spawner.form import options_from_form, options_from_query
-from rayster_spawner.options import FIELDS
 
 
 def test_only_the_chosen_profiles_fields_are_read():
@@ -55,8 +54,12 @@ def test_form_without_a_profile_has_no_options(formdata):
         ),
         pytest.param({"opt-profile": [b"padova"]}, {"profile": "padova"}, id="hub6-prefix-and-bytes"),
         pytest.param(
-            {"profile": ["a", "b"], "color": ["red"], "redirects": ["1"]}, {"profile": "a"}, id="extra"
+            {"profile": ["a", "b"], "redirects": ["1"], "_xsrf": ["x"], "next": ["/"], "display_name": ["d"]},
+            {"profile": "a"},
+            id="of-the-hub",
         ),
+        pytest.param({"opt-cpus": ["4"], "color": ["red"]}, {"cpus": "4", "color": "red"}, id="no-option"),
+        pytest.param({"opt-cpu": ["4"], "cpu": ["5"]}, {"cpu": "4"}, id="prefix-first"),
         pytest.param({"profile": [b"\xff\xfe"]}, {"profile": "\ufffd\ufffd"}, id="not-utf-8"),
         pytest.param({"cpu": "4"}, {"cpu": "4"}, id="bare-text"),
     ],
@@ -75,7 +78,12 @@ NAMES = st.text(max_size=12) | st.sampled_from(["profile", "p--cpu", "p--memory"
 
 
 @given(st.dictionaries(NAMES, VALUES))
-def test_any_form_and_query_become_texts_of_known_fields(sent):
+def test_any_form_and_query_become_texts_by_name(sent):
     for options in (options_from_form(sent), options_from_query(sent)):
-        assert set(options) <= set(FIELDS)
-        assert all(isinstance(value, str) for value in options.values())
+        assert all(isinstance(text, str) for text in [*options, *options.values()])
+
+
+def test_what_is_no_option_of_the_chosen_profile_is_kept_to_be_refused():
+    formdata = {"profile": ["a"], "a--node_selector": ["x"], "a--b--cpu": ["4"], "b--color": ["red"]}
+
+    assert options_from_form(formdata) == {"profile": "a", "node_selector": "x"}

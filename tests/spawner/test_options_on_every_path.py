@@ -96,6 +96,13 @@ def test_a_mistake_comes_back_in_the_form(hub, site, path):
     assert site.pods() == []
 
 
+def test_a_form_field_that_is_no_option_is_refused_by_its_name(hub, site):
+    answer = hub.login("mia").submit("/spawn", profile="padova", **{"padova--node_selector": "a"})
+    assert answer.status_code == 400
+    assert "node_selector" in answer.text
+    assert site.pods() == []
+
+
 def test_hostile_form_fields_are_refused_and_escaped(hub, site):
     answer = hub.login("mia").submit(
         "/spawn", profile="padova", **{"padova--image": '"><script>alert(1)</script>'}
@@ -129,11 +136,20 @@ def test_a_spawn_link_for_another_user_starts_nothing_either(hub, site):
     assert site.pods() == []
 
 
-def test_a_hostile_link_shows_what_is_wrong_and_is_escaped(hub, site):
-    page = hub.login("liam").get("/spawn?profile=padova&cpu=%3Cscript%3Ealert(1)%3C/script%3E")
-    assert page.status_code == 200
+HOSTILE_LINKS = {
+    "shell": ("profile=padova&cpu=%3Cscript%3Ealert(1)%3C/script%3E", 400, "must be a number"),
+    "unknown key": ("opt-profile=padova&opt-node_selector=a", 400, "node_selector"),
+    "vanished profile": ("profile=zzz", 400, "is not a profile of this hub"),
+    "another group's profile": ("profile=physics", 403, "is not one of your profiles"),
+}
+
+
+@pytest.mark.parametrize(("query", "status", "said"), HOSTILE_LINKS.values(), ids=HOSTILE_LINKS)
+def test_a_hostile_link_shows_what_is_wrong_and_is_escaped(hub, site, query, status, said):
+    page = hub.login("liam").get(f"/spawn?{query}")
+    assert page.status_code == status
     assert "<script>alert(1)" not in page.text
-    assert "must be a number" in page.text.lower()
+    assert said in page.text.lower() and "Padova" in page.text
     assert site.pods() == []
 
 
