@@ -336,6 +336,21 @@ def _virtual_nodes_run_no_linux(p: Any) -> Iterator[Mistake]:
             )
 
 
+@needs("tolerations")
+def _tolerations_are_kubernetes_own(p: Any) -> Iterator[Mistake]:
+    # The cluster refuses the whole pod for one that is none, which nobody would see before a user's spawn.
+    for n, toleration in enumerate(p.tolerations):
+        at = ("tolerations", n)
+        if toleration.operator == "Exists" and toleration.value:
+            yield Mistake((*at, "value"), toleration.value, "must be left out for the operator Exists")
+        if toleration.key is None and toleration.operator != "Exists":
+            yield Mistake((*at, "key"), None, "is required, but for the operator Exists")
+        if toleration.toleration_seconds is not None and toleration.effect != "NoExecute":
+            yield Mistake(
+                (*at, "tolerationSeconds"), toleration.toleration_seconds, "needs effect: NoExecute"
+            )
+
+
 @needs("annotations")
 def _annotations_are_safe(p: Any) -> Iterator[Mistake]:
     for key, value in p.annotations.items():

@@ -107,6 +107,8 @@ def read_yaml(text: str | bytes) -> Document:
         if error.problem == "but found another document":
             raise YamlMistake("holds more than one YAML document; the second begins here", line) from None
         raise YamlMistake(f"is not YAML: {error.problem or error}", line) from None
+    except yaml.reader.ReaderError as error:
+        raise YamlMistake(f"is not YAML: {str(error).splitlines()[0]}", _line_of(error, text)) from None
     except yaml.YAMLError as error:
         raise YamlMistake(f"is not YAML: {str(error).splitlines()[0]}", 1) from None
     except RecursionError:
@@ -117,6 +119,14 @@ def read_yaml(text: str | bytes) -> Document:
     finally:
         if loader:
             loader.dispose()
+
+
+def _line_of(error: yaml.reader.ReaderError, text: str | bytes) -> int:
+    """Return the line of what cannot be a character of YAML; its position is one of bytes where they are no text."""
+    if isinstance(text, bytes) and error.encoding == "unicode":
+        text = text.decode("utf-8", "replace")
+    before = text[: error.position]
+    return 1 + (before.count(b"\n") if isinstance(before, bytes) else before.count("\n"))
 
 
 def _note_lines(node: yaml.Node, path: Path, document: Document, seen: set[int]) -> None:

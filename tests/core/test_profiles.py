@@ -118,6 +118,11 @@ BAD_FIELDS = [
      "images": [{"name": "a", "title": "A", "image": "a"}]}, "profiles.0.home", "is for batch systems"),
     ("image-that-htcondor-runs-bare", {"scheduler": "htcondor", "slurm": None, "gpu": None,
      "images": [{"name": "a", "title": "A", "image": "localhost:5000/a"}]}, "profiles.0.images.0.image", "host"),
+    ("toleration-of-any-value", {"tolerations": [{"key": "a", "operator": "Exists", "value": "x"}]},
+     "profiles.0.tolerations.0.value", "left out"),
+    ("toleration-of-no-key", {"tolerations": [{"key": "a"}, {"value": "x"}]}, "profiles.0.tolerations.1.key", "required"),
+    ("toleration-for-a-while", {"tolerations": [{"key": "a", "tolerationSeconds": 5, "effect": "NoSchedule"}]},
+     "profiles.0.tolerations.0.tolerationSeconds", "NoExecute"),
     ("hub-url", {"hub_url": "javascript:alert(1)"}, "profiles.0.hub_url", "must be"),
 ]  # fmt: skip
 
@@ -338,6 +343,17 @@ custom:
 """
     profiles = parse_profiles(text).profiles
     assert [(profile.name, profile.cpu.max) for profile in profiles] == [("a", 2), ("b", 8)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: 1\nb: 2\nc: é\n".encode("latin-1"), b"a: 1\nb: \xc3\xa9\nc: \x1b[2J\n", "a: 1\nb: 2\nc: \x00\n"],
+    ids=["no UTF-8", "escape", "NUL"],
+)
+def test_a_character_that_yaml_does_not_know_has_a_line(text):
+    with pytest.raises(ProfilesError) as caught:
+        parse_profiles(text, "values.yaml")
+    assert str(caught.value).startswith("values.yaml:3: is not YAML: unacceptable character")
 
 
 def test_a_file_that_is_not_there_is_a_mistake_too(tmp_path):
