@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
@@ -99,7 +100,9 @@ def _doubled(jobs: list[Job], job_id: str | None) -> list[Finding]:
     """
     if len(jobs) < 2:
         return []
-    followed = next((job for job in jobs if job_id is not None and job_id in (job.id, job.key)), None)
+    followed = next(
+        (job for job in jobs if job_id is not None and job_id in (job.id, job.key, _number(job))), None
+    )
     kept = followed or min(jobs, key=_age_order)
     if followed:
         why = f"A second job of its pod, which follows job {kept.id}."
@@ -109,8 +112,13 @@ def _doubled(jobs: list[Job], job_id: str | None) -> list[Finding]:
     return [
         Finding(job, OrphanKind.DOUBLED, why, kept=kept.id, may_cancel=followed is not None)
         for job in jobs
-        if job is not kept
+        if _number(job) != _number(kept)
     ]
+
+
+def _number(job: Job) -> str:
+    """Return the number that the tasks of an array, or the parts of a hetjob or a cluster, have in common."""
+    return re.split(r"[_+.]", job.id, maxsplit=1)[0]
 
 
 def _age_order(job: Job) -> tuple[bool, float, float, str]:

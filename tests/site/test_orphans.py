@@ -93,6 +93,10 @@ def test_jobs_without_a_pod(find: Any, jobs: Any, live: Any, seen: Any, expected
             {"24": ("doubled", "25", True), "26": ("doubled", "25", True)},
             id="three",
         ),
+        pytest.param([(24, 1, {"id": "24+0"}), (25, 1, {"id": "24+1"})], "24", {}, id="parts of a hetjob"),
+        pytest.param(
+            [(24, 1, {"id": "24_1"}), (25, 1, {"id": "24_[2-9]"})], None, {}, id="tasks of an array"
+        ),
         pytest.param([(24, 1, {"state": JobState.FAILED}), (25, 1, {})], "24", {}, id="one is over"),
     ],
 )

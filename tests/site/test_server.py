@@ -216,7 +216,7 @@ async def test_one_job_by_its_id_and_by_its_pod(http: Any, site_helpers: Any) ->
     assert "jobs" not in by_id
 
 
-@pytest.mark.parametrize("version", ["19.05", "20.11", "22.05", "23.11", "24.05"])
+@pytest.mark.parametrize("version", ["19.05", "20.11", "22.05", "22.05-arrays", "23.11", "24.05"])
 async def test_every_job_that_squeue_can_print_can_be_told(
     http: Any, site_helpers: Any, version: str
 ) -> None:

@@ -14,7 +14,7 @@ from rayster_site.slurm.sinfo import parse_sinfo
 from rayster_site.slurm.squeue import parse_exit_codes, parse_squeue
 from rayster_spawner.site_facts import JobState
 
-VERSIONS = ["19.05", "20.11", "22.05", "23.11", "24.05"]
+VERSIONS = ["19.05", "20.11", "22.05", "22.05-arrays", "23.11", "24.05"]
 
 
 @pytest.fixture
@@ -57,6 +57,8 @@ def test_every_node_of_a_version_is_counted_once(site_helpers: Any, version: str
         ("22.05", "boost_usr_prod", {"idle": 1, "down": 1}),
         ("22.05", "dcgp_usr_prod", {"allocated": 1, "down": 1}),
         ("22.05", "padova", {"mixed": 1, "other": 1}),
+        ("22.05-arrays", "dcgp_usr_prod", {"other": 1}),
+        ("22.05-arrays", "padova", {"allocated": 1, "down": 1}),
         ("23.11", "boost", {"other": 2, "mixed": 1, "allocated": 1, "down": 1}),
         ("24.05", "dcgp", {"other": 2, "down": 1, "allocated": 1}),
     ],
@@ -145,6 +147,21 @@ def test_limits_and_state_of_a_partition(
         pytest.param(
             "22.05", "32", {"pod_uid": None, "raw_reason": "JobHeldUser"}, id="line breaks in its name"
         ),
+        pytest.param(
+            "22.05-arrays", "2_[0-30:2%3]", {"key": "2", "tasks": 16, "is_in_line": True}, id="array by steps"
+        ),
+        pytest.param("22.05-arrays", "3_[1,3,5-9]", {"key": "3", "tasks": 7}, id="array of a list"),
+        pytest.param("22.05-arrays", "4+1", {"key": "5", "is_in_line": True}, id="waiting part of a hetjob"),
+        pytest.param(
+            "22.05-arrays", "9", {"pod_uid": None, "raw_reason": "Priority"}, id="name cut within a letter"
+        ),
+        pytest.param("22.05-arrays", "10", {"pod_uid": None}, id="empty name"),
+        pytest.param(
+            "22.05-arrays",
+            "13",
+            {"state": JobState.PENDING, "is_in_line": False, "expected_start_at": None},
+            id="requeued and held",
+        ),
         pytest.param("23.11", "9000104", {"state": JobState.NODE_FAILED}, id="boot failed"),
         pytest.param("23.11", "9000105", {"state": JobState.TIMEOUT, "started_at": None}, id="deadline"),
         pytest.param(
@@ -167,6 +184,7 @@ def test_what_is_told_of_a_job(jobs_of: Any, version: str, job_id: str, expected
         pytest.param("22.05", "28", 7, 0, id="raw wait status, exited"),
         pytest.param("22.05", "27", 0, 9, id="raw wait status, killed"),
         pytest.param("22.05", "29", 143, 0, id="raw wait status, ended by SIGTERM in a shell"),
+        pytest.param("22.05-arrays", "11", 3, 0, id="raw wait status beside arrays"),
         pytest.param("20.11", "700082", 125, 0, id="out of memory"),
         pytest.param("23.11", "9000102", 0, 9, id="in two parts, killed"),
         pytest.param("24.05", "15", 3, 0, id="in two parts, exited"),
@@ -189,6 +207,11 @@ def test_a_job_without_an_exit_code_does_not_hide_those_of_others() -> None:
         pytest.param("19.05", {"81200": 1, "81230": 2, "81231": 3}, id="by priority"),
         pytest.param(
             "22.05", {"25": 1, "26": 2, "6": 1, "10": 2, "31": 3}, id="held and dated ones stand aside"
+        ),
+        pytest.param(
+            "22.05-arrays",
+            {"2": 1, "3": 17, "4": 24, "5": 25, "9": 26, "10": 27, "14": 28, "15": 29},
+            id="arrays by steps count each task",
         ),
         pytest.param("24.05", {"18": 1, "19": 1, "20": 32}, id="array tasks count, several partitions"),
     ],
