@@ -90,12 +90,14 @@ class CommandRunner:
             )
         except OSError as error:
             raise CommandError(command, f"cannot be started: {error}") from error
+        is_over = False
         try:
             output, errors = await asyncio.wait_for(self._read(process, command), self._timeout_seconds)
+            is_over = True
         except asyncio.TimeoutError:
             raise CommandError(command, f"no answer within {self._timeout_seconds:g} s") from None
         finally:
-            await _end(process)
+            await _end(process, is_over)
         if process.returncode:
             said = errors.decode(errors="replace") or f"exit status {process.returncode}"
             raise CommandError(command, said)
@@ -130,8 +132,9 @@ async def _read_start(stream: asyncio.StreamReader, max_bytes: int) -> bytes:
     return kept
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
+async def _end(process: asyncio.subprocess.Process, is_over: bool) -> None:
+    if not is_over:
+        # Also when it has ended itself: what it started may still hold its output.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     # asyncio notices the end of a process only when its pipes have been read to their end.

@@ -43,12 +43,13 @@ async def test_a_command_that_is_not_there(tmp_path: Path) -> None:
         await CommandRunner(tmp_path).run("squeue")
 
 
+@pytest.mark.parametrize("last", ["sleep 300", "exit 0"], ids=["waits", "has ended itself"])
 async def test_a_command_that_hangs_is_ended_with_its_children(
-    runner: Any, tmp_path: Path, site_helpers: Any
+    runner: Any, tmp_path: Path, site_helpers: Any, last: str
 ) -> None:
     began = time.monotonic()
     with pytest.raises(CommandError, match=r"no answer within 0.5 s"):
-        await runner(f"sleep 300 & echo $! > {tmp_path}/child; sleep 300", timeout_seconds=0.5).run("squeue")
+        await runner(f"sleep 300 & echo $! > {tmp_path}/child; {last}", timeout_seconds=0.5).run("squeue")
 
     assert time.monotonic() - began < 30
     child = int((tmp_path / "child").read_text())
