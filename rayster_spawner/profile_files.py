@@ -261,6 +261,11 @@ def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
 
 
 def _in_file(mistake: Mistake, file: str, document: Document) -> FileMistake:
-    path = ".".join(str(step) for step in mistake.path) or "(top)"
+    path = ".".join(map(_step, mistake.path)) or "(top)"
     value = "" if mistake.value is None or mistake.value == "…" else shown(mistake.value)
     return FileMistake(file, document.line(mistake.path), path, value, mistake.reason)
+
+
+def _step(step: str | int) -> str:
+    """Return a key as it is written, but for one that would break the line or talk to the terminal."""
+    return str(step) if str(step).isprintable() else shown(step)

@@ -261,11 +261,21 @@ custom:
     assert all(line.startswith("values.yaml:") for line in str(caught.value).splitlines())
 
 
-def test_no_mistake_repeats_a_site_that_is_no_name():
-    text = json.dumps({"profiles": [profile_data(site="x\x1b[2J")], "sites": {"y": {"agent": 1}}})
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"profiles": [profile_data(site="x\x1b[2J")], "sites": {"y": {"agent": 1}}},
+        {"profiles": [{**profile_data(), "a\nb\x1b[2J": 1}]},
+        {"profiles": [profile_data(environment={"a\nb\x1b[2J": "x"})]},
+    ],
+    ids=["site", "key", "name"],
+)
+def test_every_mistake_is_one_line_whatever_stands_in_the_file(wrong):
     with pytest.raises(ProfilesError) as caught:
-        parse_profiles(text)
-    assert "\x1b" not in str(caught.value)
+        parse_profiles(json.dumps(wrong))
+    lines = str(caught.value).split("\n")
+    assert len(lines) == len(caught.value.mistakes)
+    assert all(line.isprintable() for line in lines)
 
 
 @pytest.mark.parametrize(
