@@ -38,6 +38,10 @@ that the primary crosses, its PDG number, and the calorimeter's (smeared) axis a
 class TrackingError(Exception):
     """What a user of this package can meet: the message names the event, file or field, and says what is allowed."""
 
+    def _render_traceback_(self) -> list[str]:
+        # IPython's way to show an error: here a sentence helps, and a page of stack does not.
+        return [f"{type(self).__name__}: {self}"]
+
 
 @dataclass(frozen=True)
 class Events:

@@ -64,6 +64,7 @@ def train_command(
 ) -> None:
     """Train the hit classifier; shows the curve's numbers while it does, and says where the checkpoints are."""
     from herd_tracking.training import train
+    from herd_tracking.training.result import TrainingStopped
 
     if resume and begin_from:
         raise TrackingError("resume and begin-from: give one of them.")
@@ -86,8 +87,16 @@ def train_command(
     _use(address)
     try:
         result = train(dataset, preset, **asked)
-    except KeyboardInterrupt as interrupt:
-        typer.secho(str(interrupt) or "Interrupted.", fg="yellow", err=True)
+    except TrainingStopped as stopped:
+        typer.secho(
+            f"Stopped. The checkpoint is in {stopped.directory}; to go on, give the same command with "
+            f"--output {stopped.directory} --resume.",
+            fg="yellow",
+            err=True,
+        )
+        raise typer.Exit(130) from None
+    except KeyboardInterrupt:
+        typer.secho("Interrupted.", fg="yellow", err=True)
         raise typer.Exit(130) from None
     best = result.best
     typer.echo(f"best AUC {best['val_auc']:.4f} in epoch {best['epoch']}: {result.best_checkpoint}")
@@ -138,9 +147,9 @@ def workers_of(text: str | None) -> int | tuple[int, int] | None:
     if text is None:
         return None
     parts = text.split("-")
-    if len(parts) > 2 or not all(part.isdecimal() for part in parts):
+    numbers = [int(part) for part in parts if part.isdecimal()]
+    if not len(numbers) == len(parts) <= 2 or not 1 <= numbers[0] <= numbers[-1]:
         raise TrackingError(f"workers: {text!r}; allowed are a number such as 4, or a range such as 1-4.")
-    numbers = [int(part) for part in parts]
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 

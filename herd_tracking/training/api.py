@@ -14,7 +14,7 @@ from herd_tracking.dataset import Dataset
 from herd_tracking.live import live_view
 from herd_tracking.training.job import Job, do
 from herd_tracking.training.loop import STOPPED
-from herd_tracking.training.result import TrainResult, result_of
+from herd_tracking.training.result import TrainingStopped, TrainResult, result_of
 from herd_tracking.training.run import check_directory
 from herd_tracking.training.settings import Settings
 from herd_tracking.training.telling import MlflowLog, Report, Telling
@@ -99,8 +99,9 @@ def train(
 
             ended = train_on_cluster(job, workers, cpus_per_worker, gpus_per_worker, tell)
         if ended == STOPPED:
-            said = f"Stopped. The checkpoint is in {place}; go on with directory={str(place)!r}, resume=True."
-            raise KeyboardInterrupt(said)
+            stopped = TrainingStopped(place)
+            said = str(stopped)
+            raise stopped
         result = result_of(
             place, ended, time.monotonic() - begun, None if workers is None else _most(workers)
         )

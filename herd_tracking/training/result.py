@@ -45,6 +45,20 @@ class TrainResult:
         )
 
 
+class TrainingStopped(KeyboardInterrupt):
+    """A training was interrupted, and has written a checkpoint in ``directory``."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(
+            f"Stopped. The checkpoint is in {directory}; go on with directory={str(directory)!r}, resume=True."
+        )
+        self.directory = directory
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython shows this instead of where the interrupt was.
+        return [str(self)]
+
+
 def result_of(directory: Path, ended: str, seconds: float, workers: int | None) -> TrainResult:
     """Return the result of the training whose last checkpoint is in ``directory``."""
     history = read_checkpoint(find_checkpoint(directory, LAST))["progress"]["history"]

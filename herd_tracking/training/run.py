@@ -98,7 +98,8 @@ def check_directory(directory: Path, resume: bool) -> None:
     """Make ``directory``; TrackingError if it cannot be written to, or has a run that would be overwritten."""
     if (directory / LAST).exists() and not resume:
         raise TrackingError(
-            f"directory: {directory} has a run. Go on with it by resume=True, or choose another directory."
+            f"directory: {directory} has a run. Go on with it by resume=True (--resume on the command line), or choose "
+            "another directory."
         )
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """What a training decides without computing: settings, when to stop, what a worker gets, when to give up."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from herd_tracking.events import TrackingError
 from herd_tracking.training.mailbox import LOSSES_WITHOUT_PROGRESS, Mailbox
 from herd_tracking.training.progress import Progress
 from herd_tracking.training.resources import check_workers, per_worker
+from herd_tracking.training.result import TrainingStopped
 from herd_tracking.training.settings import Settings, check_resumable
 
 HEAD, NOTEBOOK = {"memory": 1e9}, {"CPU": 0.0}
@@ -34,6 +36,15 @@ FOUR_GPUS = {"CPU": 32.0, "GPU": 4.0}
 def test_a_setting_that_is_not_allowed_is_named(changes, field):
     with pytest.raises(TrackingError, match=field):
         Settings(**changes)
+
+
+def test_notebooks_show_a_sentence_instead_of_a_stack():
+    assert TrackingError("epochs is 0.")._render_traceback_() == ["TrackingError: epochs is 0."]
+    stopped = TrainingStopped(Path("runs/one"))
+    assert isinstance(stopped, KeyboardInterrupt)
+    assert stopped._render_traceback_() == [
+        "Stopped. The checkpoint is in runs/one; go on with directory='runs/one', resume=True."
+    ]
 
 
 def test_the_learning_rate_grows_to_its_value_and_stays_there():
@@ -94,7 +105,7 @@ def test_workers_that_are_none_are_refused(workers):
 def test_workers_are_named_by_a_number_or_a_range():
     assert [workers_of(text) for text in (None, "4", "1-4")] == [None, 4, (1, 4)]
     assert further_numbers(["2", "4"]) == [2, 4]
-    for text in ("four", "1-2-3", "-1", ""):
+    for text in ("four", "1-2-3", "-1", "", "0", "4-2"):
         with pytest.raises(TrackingError, match="workers"):
             workers_of(text)
     with pytest.raises(TrackingError, match="toy"):
