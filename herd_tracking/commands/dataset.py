@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated
 
 import typer
 
 from herd_tracking.events import TrackingError
+
+_LABELS = {"size_mib": "size (MiB)"}
 
 
 def register(app: typer.Typer) -> None:
@@ -19,8 +22,8 @@ def _layout(is_wanted: bool) -> None:
     if is_wanted:
         from herd_tracking.dataset import columns
 
-        typer.echo(columns.__doc__)
-        typer.echo(f"EVENT_COLUMNS are {', '.join(columns.EVENT_COLUMNS)}.")
+        typer.echo((columns.__doc__ or "").replace("`", ""))
+        typer.echo(fill(f"EVENT_COLUMNS are {', '.join(columns.EVENT_COLUMNS)}.", 110))
         raise typer.Exit
 
 
@@ -57,8 +60,15 @@ def info_command(
             text = f"{value:,}"
         else:
             text = "" if value is None else str(value)
-        table.add_row(name.replace("_", " "), text)
-    Console().print(table)
+        table.add_row(_LABELS.get(name, name.replace("_", " ")), text)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"All files are whole, and all {len(dataset):,} events can be trained with."
+        if check
+        else "All files are whole; --check also looks at each event.",
+        highlight=False,
+    )
 
 
 def import_command(

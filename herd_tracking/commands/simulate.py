@@ -22,10 +22,13 @@ def show_knobs(wanted: bool) -> None:
         return
     from dataclasses import asdict
 
-    from herd_tracking.simulation.knobs import Knobs
+    from herd_tracking.simulation.knobs import Knobs, meanings
 
+    means = meanings()
     for name, value in asdict(Knobs()).items():
         typer.echo(f"{name} = {value:g}")
+        if name in means:
+            typer.echo(f"    {means[name]}")
     raise typer.Exit
 
 

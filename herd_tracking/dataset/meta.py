@@ -71,15 +71,23 @@ class Meta(_Model):
             return None
 
 
+def _without_file(directory: Path) -> str:
+    """Return what is in the place of a dataset."""
+    if not directory.exists():
+        return "there is no such directory"
+    if not directory.is_dir():
+        return "it is a file; a dataset is a directory"
+    return f"it has no {FILE} (which is written last)"
+
+
 def read_meta(directory: Path) -> Meta:
     """Return what ``dataset.json`` in ``directory`` says. Raises TrackingError with the reason."""
     path = directory / FILE
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise TrackingError(
-            f"{directory}: no dataset, it has no {FILE} (which is written last). "
-            f"Make one with `herd_tracking simulate {directory}`."
+            f"{directory}: no dataset, {_without_file(directory)}. Make one with `herd_tracking simulate {directory}`."
         ) from None
     except (OSError, ValueError) as error:
         raise TrackingError(f"{path}: cannot be read: {error}") from None

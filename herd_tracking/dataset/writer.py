@@ -38,9 +38,14 @@ class DatasetWriter:
         if self.directory.exists() and not self.directory.is_dir():
             raise TrackingError(f"{self.directory}: is a file; a dataset is a directory.")
         there = set(self.directory.iterdir()) if self.directory.exists() else set()
-        if there - (set(written_in(self.directory)) if is_overwritten else set()):
+        ours = set(written_in(self.directory))
+        if others := there - ours:
             raise TrackingError(
-                f"{self.directory}: is not empty. Choose another place, or overwrite a dataset there."
+                f"{self.directory}: holds what is no dataset, such as {min(others).name}. Choose another place."
+            )
+        if there and not is_overwritten:
+            raise TrackingError(
+                f"{self.directory}: has a dataset, or part of one. Choose another place, or overwrite it."
             )
         self._part = self.directory / PART
 

@@ -1,6 +1,10 @@
 """Every rate of the toy simulation, with its unit; none of them is a published number of HERD unless it says so."""
 
+import ast
+import inspect
 from dataclasses import dataclass, fields
+from itertools import pairwise
+from textwrap import dedent
 from typing import NamedTuple
 
 from herd_tracking.events import TrackingError
@@ -58,6 +62,7 @@ class Knobs:
     axis_angle_deg: float = 0.8
     """Error of the calorimeter's axis for electrons, per projection; protons have twice as much."""
     axis_point_cm: float = 0.3
+    """Error of the point that it goes through, along each axis."""
     axis_tail: float = 0.05
     """Fraction of events whose axis is five times worse."""
 
@@ -90,6 +95,19 @@ class Knobs:
                 f"knob sphere_radius_cm: {self.sphere_radius_cm}; the detector needs 150 or more."
             )
         return self
+
+
+def meanings() -> dict[str, str]:
+    """Return what each knob that has a sentence below it in `Knobs` means."""
+    body = ast.parse(dedent(inspect.getsource(Knobs))).body[0].body  # type: ignore[attr-defined]
+    return {
+        field.target.id: str(below.value.value)
+        for field, below in pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
+    }
 
 
 # What compiled code reads: the same fields, as a type that it knows.

@@ -73,9 +73,15 @@ def test_description_that_is_none_is_refused(tmp_path, text):
         Dataset.open(tmp_path)
 
 
-def test_directory_without_a_description_is_no_dataset(tmp_path):
-    with pytest.raises(TrackingError, match="no dataset.*herd_tracking simulate"):
-        Dataset.open(tmp_path / "nowhere")
+def test_what_is_no_dataset_is_refused_with_the_reason(tmp_path):
+    (tmp_path / "file").write_text("")
+    for place, reason in (
+        (".", "has no dataset.json"),
+        ("nowhere", "no such directory"),
+        ("file", "is a file"),
+    ):
+        with pytest.raises(TrackingError, match=f"no dataset.*{reason}.*herd_tracking simulate"):
+            Dataset.open(tmp_path / place)
 
 
 def test_full_disk_leaves_nothing_and_says_so(tmp_path, some_events, monkeypatch):
@@ -126,7 +132,7 @@ def test_what_a_killed_writer_left_is_replaced_only_when_told(tmp_path, some_eve
     # then it is no dataset, and not replaced unasked: another writer may be at it
     with pytest.raises(TrackingError, match="no dataset"):
         Dataset.open(tmp_path / "half")
-    with pytest.raises(TrackingError, match="is not empty"):
+    with pytest.raises(TrackingError, match="part of one.*or overwrite it"):
         DatasetWriter(tmp_path / "half", META)
     with DatasetWriter(tmp_path / "half", META, is_overwritten=True) as writer:
         writer.append(some_events)
@@ -135,7 +141,7 @@ def test_what_a_killed_writer_left_is_replaced_only_when_told(tmp_path, some_eve
 
 def test_somebodys_files_are_not_touched(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(TrackingError, match="is not empty"):
+    with pytest.raises(TrackingError, match="what is no dataset, such as thesis.tex"):
         DatasetWriter(tmp_path, META, is_overwritten=True)
     assert (tmp_path / "thesis.tex").read_text() == "mine"
 

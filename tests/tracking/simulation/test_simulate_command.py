@@ -84,10 +84,10 @@ def test_command_leaves_a_dataset_alone_unless_it_may_replace_it(tmp_path, run):
     assert len(Dataset.open(tmp_path / "toy")) == 60
 
 
-def test_all_knobs_are_shown(run):
+def test_all_knobs_are_shown_with_what_they_mean(run):
     result = run("--show-knobs")
     assert result.exit_code == 0
-    assert "noise_per_1000_channels = 0.04" in result.output
+    assert "noise_per_1000_channels = 0.04\n    Clusters of SiPM noise" in result.output
 
 
 @pytest.mark.parametrize(
