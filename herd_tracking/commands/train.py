@@ -98,8 +98,7 @@ def train_command(
     except KeyboardInterrupt:
         typer.secho("Interrupted.", fg="yellow", err=True)
         raise typer.Exit(130) from None
-    best = result.best
-    typer.echo(f"best AUC {best['val_auc']:.4f} in epoch {best['epoch']}: {result.best_checkpoint}")
+    typer.echo(f"{result.summary}: {result.best_checkpoint}")
 
 
 def scale_command(

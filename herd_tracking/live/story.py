@@ -56,7 +56,9 @@ class Story:
                 self.steps = [_mean(pair) for pair in zip(self.steps[::2], self.steps[1::2], strict=False)]
 
     def say(self, text: str) -> None:
-        """Add a message, with the time of day; the oldest goes."""
+        """Add a message, with the time of day, unless it was just said; the oldest goes."""
+        if self.messages and self.messages[-1].endswith(f"  {text[:500]}"):
+            return
         self.messages = [*self.messages, f"{time.strftime('%H:%M:%S')}  {text[:500]}"][-SHOWN_MESSAGES:]
 
     def _take_pace(self, numbers: dict[str, float]) -> None:

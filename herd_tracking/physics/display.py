@@ -20,7 +20,7 @@ from herd_tracking.physics.scene import (
 )
 from herd_tracking.physics.theme import CLASS_COLOURS, DARK, LIGHT
 
-MARKS = {"primary": "circle", "delta": "diamond", "backsplash": "square", "noise": "circle-open"}
+MARKS = {"primary": "circle", "delta": "diamond", "backsplash": "square", "noise": "x"}
 VIEW_SHAPE = 1.5
 SCORE_COLOURS = "Cividis"
 BOX_EDGES = (0, 1, 3, 2, 0, 4, 5, 1, None, 5, 7, 3, None, 7, 6, 2, None, 6, 4)
@@ -124,9 +124,11 @@ def _draw_view(figure: Any, seen: Scene, view: Projection, row: int, colours: An
     )
     figure.add_trace(planes, row=row, col=1)
     across, up = limits_cm(seen, view, VIEW_SHAPE)
-    figure.update_xaxes(title=f"{'XYZ'[h]} (cm)", range=across, row=row, col=1)
+    figure.update_xaxes(title=f"{'XYZ'[h]} (cm)", range=across, constrain="domain", row=row, col=1)
     anchor = "x" if row == 1 else "x2"
-    figure.update_yaxes(title=f"{'XYZ'[v]} (cm)", range=up, scaleanchor=anchor, row=row, col=1)
+    figure.update_yaxes(
+        title=f"{'XYZ'[v]} (cm)", range=up, scaleanchor=anchor, constrain="domain", row=row, col=1
+    )
 
 
 def _draw_detector(figure: Any, seen: Scene, colours: Any) -> None:
@@ -177,9 +179,10 @@ def _draw_hits(
         group = {"legendgroup": kind, "name": CLASS_NAMES.get(kind, kind), "legendrank": 1001 + number}
         for row, view in enumerate(views, start=1):
             here = chosen[view.planes[event.plane[chosen]]]
+            # An edge that stands out from the ground, whatever the score's colour; a thick one for hits of the track.
             edge = {
-                "color": colours["ink"],
-                "width": np.where(seen.used[here], 1.6, 0.0 if kind != "noise" else 1.0),
+                "color": np.where(seen.used[here], colours["ink"], colours["muted"]),
+                "width": np.where(seen.used[here], 1.6, 0.7),
             }
             flat = mark | {"size": 8, "line": edge, "color": shades[here]}
             points = seen.point_cm[here]
@@ -195,7 +198,7 @@ def _draw_hits(
         shade = colour if scores is None else colours["muted"]
         lines = go.Scatter3d(**_xyz(fibres), mode="lines", line={"color": shade, "width": 1.5}, opacity=0.3)
         figure.add_trace(lines.update(hoverinfo="skip", showlegend=False, **group), row=1, col=2)
-        solid = mark | {"size": 3.5, "color": shades[chosen]}
+        solid = mark | {"size": 3.5, "color": shades[chosen], "line": {"color": colours["muted"], "width": 1}}
         hits = go.Scatter3d(**_xyz(seen.point_cm[chosen]), mode="markers", marker=solid)
         figure.add_trace(hits.update(text=texts[chosen], hoverinfo="text", **group), row=1, col=2)
     if scores is not None:
@@ -250,11 +253,11 @@ def _draw_line(figure: Any, line: Line, views: list[Projection], name: str, colo
 def _eye(sector: int, geometry: Any) -> dict[str, float]:
     """Return from where to look, in units of the detector's size: from outside of ``sector``, and a little above."""
     if sector == 0:
-        return {"x": 1.35, "y": -1.45, "z": 0.8}
+        return {"x": 1.6, "y": -1.75, "z": 0.95}
     outward = -frames(geometry).inward[sector]
     aside = np.array([-outward[1], outward[0], 0.0])
-    x, y, _ = 1.75 * outward + 0.95 * aside
-    return {"x": float(x), "y": float(y), "z": 0.6}
+    x, y, _ = 2.1 * outward + 1.1 * aside
+    return {"x": float(x), "y": float(y), "z": 0.7}
 
 
 def _lay_out(figure: Any, title: str, eye: dict[str, float], colours: Any) -> None:
@@ -269,13 +272,13 @@ def _lay_out(figure: Any, title: str, eye: dict[str, float], colours: Any) -> No
     solid = {"backgroundcolor": colours["paper"], "gridcolor": colours["grid"], "color": colours["muted"]}
     solid |= {"zeroline": False}
     figure.update_layout(
-        title={"text": title, "x": 0.01, "font": {"size": 16}},
+        title={"text": title.replace(", ", "<br>", 1), "x": 0.01, "font": {"size": 15}},
         height=760,
         margin={"l": 10, "r": 10, "t": 80, "b": 10},
         paper_bgcolor=colours["paper"],
         plot_bgcolor=colours["paper"],
         font={"color": colours["ink"], "family": "system-ui, sans-serif", "size": 13},
-        legend={"orientation": "h", "y": -0.08, "x": 0, "itemsizing": "constant"},
+        legend={"orientation": "h", "y": -0.11, "x": 0, "itemsizing": "constant"},
         scene={
             **{f"{name}axis": solid | {"title": f"{name.upper()} (cm)"} for name in "xyz"},
             "aspectmode": "data",

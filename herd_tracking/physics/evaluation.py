@@ -64,6 +64,14 @@ class Evaluation:
     methods: dict[str, Method]
     examples: list[Example] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        return f"Evaluation({self.about['events']:,} events: {', '.join(self.methods)})"
+
+    def _repr_html_(self) -> str:
+        from herd_tracking.physics.page import summary_table
+
+        return summary_table(self)
+
     def save(self, path: Any) -> None:
         """Write this as JSON to ``path``, from which `load_evaluation` reads it."""
         from herd_tracking.physics.saved import save_evaluation

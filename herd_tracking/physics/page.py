@@ -4,6 +4,7 @@
 
 import platform
 from datetime import datetime, timezone
+from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -84,6 +85,19 @@ def table_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
         if any(value != "–" for value, _ in cells):
             rows.append({"label": metric.label, "unit": metric.unit, "text": metric.text, "cells": cells})
     return rows
+
+
+def summary_table(evaluation: Evaluation) -> str:
+    """Return the summary as an HTML table that has a notebook's own look."""
+    about = evaluation.about
+    heads = "".join(f"<th>{escape(name)}</th>" for name in evaluation.methods)
+    rows = ""
+    for row in table_rows(evaluation):
+        label = f"{row['label']} ({row['unit']})" if row["unit"] else row["label"]
+        cells = "".join(f"<td>{' '.join(filter(None, cell))}</td>" for cell in row["cells"])
+        rows += f"<tr><td>{escape(label)}</td>{cells}</tr>"
+    said = f"{about['events']:,} events, {about['hits']:,} hits; intervals {100 * about['confidence']:.3g} %"
+    return f"<table><caption>{said}</caption><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def made() -> str:

@@ -12,6 +12,9 @@ from herd_tracking.physics.matching import closed_form_deg
 from herd_tracking.physics.panels import Draw, against
 from herd_tracking.physics.theme import LIGHT
 
+LEAST_PULLS = 40
+"""Of a few tracks one sees nothing, and their bins would make all others small."""
+
 
 def angle_contained(axes: Any, evaluation: Evaluation) -> None:
     """Draw which part of the tracks points at least as well as the abscissa says."""
@@ -89,7 +92,7 @@ def pulls(axes: Any, evaluation: Evaluation) -> None:
     )
     for name, style in styled(evaluation):
         counts = evaluation.methods[name].pull_counts
-        if counts.sum():
+        if counts.sum() >= LEAST_PULLS:
             density = counts / counts.sum() / np.diff(PULL_EDGES)
             error = np.sqrt(counts) / counts.sum() / np.diff(PULL_EDGES)
             axes.errorbar(

@@ -105,7 +105,7 @@ def train(
         result = result_of(
             place, ended, time.monotonic() - begun, None if workers is None else _most(workers)
         )
-        is_good, said = True, f"Done: {result!r}"
+        is_good, said = True, f"Done: {result.summary}."
         return result
     finally:
         view.finish(said)

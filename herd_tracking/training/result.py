@@ -35,14 +35,17 @@ class TrainResult:
         """The report of the best epoch."""
         return max(self.history, key=lambda one: -1.0 if one["val_auc"] is None else one["val_auc"])
 
-    def __repr__(self) -> str:
+    @property
+    def summary(self) -> str:
+        """How many epochs there are, and what the best one came to."""
         if not self.history:
-            return f"TrainResult({str(self.directory)!r}: no epoch done)"
+            return "no epoch done"
         best = self.best
-        return (
-            f"TrainResult({str(self.directory)!r}: {len(self.history)} epochs in {self.seconds:.0f} s, "
-            f"best AUC {best['val_auc']:.4f} in epoch {best['epoch']})"
-        )
+        auc = "none" if best["val_auc"] is None else f"{best['val_auc']:.4f}"
+        return f"{len(self.history)} epochs in {self.seconds:.0f} s, best AUC {auc} in epoch {best['epoch']}"
+
+    def __repr__(self) -> str:
+        return f"TrainResult({str(self.directory)!r}: {self.summary})"
 
 
 class TrainingStopped(KeyboardInterrupt):

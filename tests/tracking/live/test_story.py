@@ -39,6 +39,13 @@ def test_steps_and_ends_of_epochs_are_told_apart():
     assert story.messages[-1].endswith("A worker was lost.")
 
 
+def test_a_message_that_comes_again_and_again_does_not_push_others_out():
+    story = Story()
+    for text in ("A worker was lost.", *["Waiting for workers …"] * 9):
+        story.say(text)
+    assert [one.split("  ")[1] for one in story.messages] == ["A worker was lost.", "Waiting for workers …"]
+
+
 def test_messages_that_come_at_once_stay_to_be_read():
     story = Story()
     for number in range(SHOWN_MESSAGES + 2):

@@ -1,6 +1,7 @@
 """The report and the event display: whole, alone, escaped, with units, in both themes."""
 
 import re
+from html import escape
 
 import numpy as np
 import pytest
@@ -32,9 +33,13 @@ def scores(events):
 
 
 @pytest.fixture(scope="module")
-def report(events, scores, tmp_path_factory):
+def evaluation(events, scores):
     found = {EVIL: scores} | baselines(events, FIT)
-    evaluation = evaluate(events, found, about={"data": "a & b"}, examples=2)
+    return evaluate(events, found, about={"data": "a & b"}, examples=2)
+
+
+@pytest.fixture(scope="module")
+def report(evaluation, tmp_path_factory):
     return write_report(evaluation, tmp_path_factory.mktemp("report"), HISTORY)
 
 
@@ -124,6 +129,22 @@ def test_display_has_both_views_and_all_three_dimensions(events, scores):
         len(trace.x) for trace in figure.data if trace.type == "scatter3d" and trace.mode == "markers"
     )
     assert marks == events.node_ptr[4] - events.node_ptr[3]
+
+
+def test_every_mark_stands_out_from_the_ground_whatever_its_score(events, scores):
+    for theme, colours in (("light", LIGHT), ("dark", DARK)):
+        figure = event_display(events, 3, scores, theme=theme)
+        marks = [one for one in figure.data if one.type != "mesh3d" and one.hoverinfo == "text"]
+        assert not any("open" in one.marker.symbol for one in marks)
+        edges = {colour for one in marks for colour in np.atleast_1d(one.marker.line.color)}
+        assert edges == {colours["ink"], colours["muted"]}
+
+
+def test_an_evaluation_is_shown_as_a_table(evaluation):
+    shown = evaluation._repr_html_()
+    assert all(f"<th>{escape(name)}</th>" in shown for name in evaluation.methods)
+    assert "<td>Hit efficiency (%)</td>" in shown
+    assert repr(evaluation).startswith("Evaluation(") and len(repr(evaluation)) < 200
 
 
 def test_display_without_truth_tells_nothing_of_it(events, scores):
