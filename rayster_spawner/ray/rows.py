@@ -80,7 +80,13 @@ def row_of(
     member = _member(pod, ray)
     if has_ended(pod, belief, sent_away=sent_away):
         state = RowState.LOST if _has_joined(pod, ray, member) else RowState.FAILED
-        return replace(row, state=state, reason=row.reason or f"The {who} has ended.", time_left_seconds=None)
+        return replace(
+            row,
+            state=state,
+            reason=row.reason or f"The {who} has ended.",
+            time_left_seconds=None,
+            since_seconds=_away_seconds(member, ray, now),
+        )
     if sent_away or "deletionTimestamp" in metadata:
         return replace(row, state=RowState.STOPPING, reason="", position=None, expected_start_in_seconds=None)
     if is_head(pod):
@@ -101,7 +107,11 @@ def _worker(row: Row, belief: Belief, ray: RayHeard | None, member: Member | Non
             return _joined(row, ray, member, now)
         said = f": {member.message}" if member.message else "."
         return replace(
-            row, state=RowState.LOST, reason=f"Ray has lost the worker{said}", time_left_seconds=None
+            row,
+            state=RowState.LOST,
+            reason=f"Ray has lost the worker{said}",
+            time_left_seconds=None,
+            since_seconds=_away_seconds(member, ray, now),
         )
     if belief.view.state is State.RUNNING and not row.reason:
         is_head_up = ray is not None and ray.has_answered
@@ -126,6 +136,13 @@ def worked_seconds(member: Member, ray: RayHeard, now: float) -> int:
         return 0
     until = member.ended_at if not member.is_alive and member.ended_at else now + ray.clock_ahead_seconds
     return max(0, round(until - member.started_at))
+
+
+def _away_seconds(member: Member | None, ray: RayHeard | None, now: float) -> int | None:
+    """Return since when a node is none any more; None where Ray does not know it (yet)."""
+    if member is None or ray is None or not member.ended_at:
+        return None
+    return max(0, round(now + ray.clock_ahead_seconds - member.ended_at))
 
 
 def has_ended(pod: Pod, belief: Belief, *, sent_away: bool, is_gone: bool = False) -> bool:

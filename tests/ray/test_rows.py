@@ -84,6 +84,14 @@ def test_a_joined_worker_has_rays_facts():
     assert (row.address, row.cpus, row.since_seconds, row.time_left_seconds) == ("127.60.0.9", 2.0, 80, 1200)
 
 
+def test_a_worker_is_lost_since_ray_lost_it_and_not_since_it_was_asked_for():
+    gone = ray(node("a", alive=False, began=-80, ended=-5))
+    assert row_of(pod("a"), [], gone, NOW).since_seconds == 5
+    assert row_of(pod("a"), job("cancelled"), gone, NOW).since_seconds == 5
+    # Ray has not noticed yet.
+    assert row_of(pod("a"), job("cancelled"), up("a"), NOW).since_seconds is None
+
+
 def test_the_clock_of_the_head_may_be_wrong():
     told = ray(node("a", began=3600 - 80))
     told = type(told)(**{**told.__dict__, "clock_ahead_seconds": 3600.0})

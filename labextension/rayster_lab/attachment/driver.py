@@ -1,5 +1,6 @@
 """Makes this process the driver of a cluster, and ends that: all that touches Ray inside the kernel."""
 
+import logging
 import os
 from typing import Any
 
@@ -56,7 +57,13 @@ def connect(
     if dashboard_url:
         os.environ[_DASHBOARD] = dashboard_url
     try:
-        context = ray.init(address=address, _node_ip_address=node_address, _temp_dir=temp_dir)
+        context = ray.init(
+            address=address,
+            # What it would say of the connection helps nobody here, and its link to the dashboard has no host.
+            logging_level=logging.WARNING,
+            _node_ip_address=node_address,
+            _temp_dir=temp_dir,
+        )
     except BaseException as error:
         # Half a connection would keep the kernel from the next one.
         disconnect()
