@@ -79,7 +79,8 @@ class Story:
     def headline(self, is_over: bool = False) -> str:
         """Return how far it is: ``1 of 3 epochs · step 120 of 300 · 2 workers · about 4 min left``."""
         epochs = f"{self.epochs[-1]['epoch']:.0f}" if self.epochs else "0"
-        parts = [f"{epochs} of {self.all_epochs} epochs" if self.all_epochs else f"{epochs} epochs"]
+        of = f" of {self.all_epochs}" if self.all_epochs else ""
+        parts = [f"{epochs}{of} epoch{'' if (self.all_epochs or int(epochs)) == 1 else 's'}"]
         if self.steps:
             of = f" of {self.all_steps:,}" if self.all_steps else ""
             parts.append(f"step {self.steps[-1]['step']:,.0f}{of}")

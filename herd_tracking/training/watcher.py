@@ -31,6 +31,9 @@ class Watcher(ControllerCallback, WorkerGroupCallback):
         if name != self._last:
             self._last = name
             self._mailbox.put.remote({"is_running": name == "RUNNING"})
+            if name == "SCHEDULING" and previous_state._state_type.name == "INITIALIZING":
+                # Later ones follow a message that says why, and would push it out of view.
+                self._mailbox.put.remote({"message": "Starting the processes of the workers …"})
             if name in _STATES:
                 self._mailbox.put.remote({"message": _STATES[name]})
 

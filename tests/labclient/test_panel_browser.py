@@ -353,6 +353,10 @@ def test_a_second_front_end_in_the_dark_and_narrow_shows_the_same(lab, server, s
     shot(second, "dark-narrow")
     panel_of(second).get_by_role("button", name="Scale").click()
     until(lambda: service.asked("PATCH", f"clusters/{ID}")[-1:] == [{"workers": 3}], second)
+    # An emptied field is not zero workers.
+    panel_of(second).get_by_role("spinbutton", name="Workers").fill("")
+    panel_of(second).get_by_role("button", name="Scale").click()
+    until(lambda: service.asked("PATCH", f"clusters/{ID}")[-1:] == [{"workers": ""}], second)
     server.write_settings(THEMES, {"theme": "JupyterLab Light"})
 
 

@@ -61,8 +61,9 @@ export function actions(cluster, view, name) {
 function scale(cluster, view, isBusy, off, name) {
   const { min, max } = cluster.bounds.workers;
   const wanted = view.state.scale[cluster.id] ?? String(cluster.wanted.workers);
-  const go = () =>
-    view.ask('scale', { cluster: cluster.id, workers: Number(wanted) });
+  // An empty field is no number, and above all not zero: the service says what is allowed.
+  const workers = wanted.trim() === '' ? '' : Number(wanted);
+  const go = () => view.ask('scale', { cluster: cluster.id, workers });
   return h(
     'form',
     {

@@ -266,13 +266,17 @@ function limitOf(profile) {
 }
 
 function outcome(profile, values) {
-  const asked = {
-    cpus: Number(values.cpus),
-    memory_mib: Number(values.memory) * 1024,
-    gpus: Number(values.gpus || 0)
-  };
-  const number = Number(values.workers);
   const { workers, cpus, memory_mib: mib, gpus } = profile.bounds;
+  // What is left out gets the default.
+  const given = (text, bounds) =>
+    text.trim() === '' ? (bounds?.default ?? 0) : Number(text);
+  const asked = {
+    cpus: given(values.cpus, cpus),
+    memory_mib:
+      values.memory.trim() === '' ? mib.default : Number(values.memory) * 1024,
+    gpus: given(values.gpus, gpus)
+  };
+  const number = given(values.workers, workers);
   // What cannot be had is not promised; a number that is none is within no bounds.
   const isWithin = (bounds, value) =>
     !bounds || (value >= bounds.min && value <= bounds.max);
