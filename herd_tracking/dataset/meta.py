@@ -87,7 +87,8 @@ def read_meta(directory: Path) -> Meta:
         told = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise TrackingError(
-            f"{directory}: no dataset, {_without_file(directory)}. Make one with `herd_tracking simulate {directory}`."
+            f"{directory}: no dataset, {_without_file(directory)}. Make one with `simulate_dataset(…)`, or on the "
+            "command line with `herd_tracking simulate`."
         ) from None
     except (OSError, ValueError) as error:
         raise TrackingError(f"{path}: cannot be read: {error}") from None

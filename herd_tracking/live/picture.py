@@ -75,7 +75,14 @@ def _picture(title: str, x_label: str, lines: dict[str, list[tuple[float, float]
             if points:
                 axes.plot(*zip(*points, strict=True), label=label, lw=1.5, ms=3.5, **_LOOKS[label])
         if x_label == "Epoch":
-            axes.locator_params("x", integer=True)
+            epochs = sorted({x for points in lines.values() for x, _ in points})
+            if len(epochs) == 1:
+                axes.set_xticks(epochs, [f"{epochs[0]:.0f}"])
+            else:
+                axes.locator_params("x", integer=True)
+            # No area is larger than 1; a mark there is to be whole.
+            low, high = axes.get_ylim()
+            axes.set_ylim(low, min(high, 1 + 0.05 * (1 - low)))
         if len(lines) > 1:
             axes.legend(frameon=False)
         axes.grid(alpha=0.25)

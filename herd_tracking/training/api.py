@@ -14,6 +14,7 @@ from herd_tracking.dataset import Dataset
 from herd_tracking.live import live_view
 from herd_tracking.training.job import Job, do
 from herd_tracking.training.loop import STOPPED
+from herd_tracking.training.resources import check_workers
 from herd_tracking.training.result import TrainingStopped, TrainResult, result_of
 from herd_tracking.training.run import check_directory
 from herd_tracking.training.settings import Settings
@@ -77,6 +78,8 @@ def train(
         report_steps=report_steps,
         checkpoint_seconds=checkpoint_seconds,
     )
+    if workers is not None:
+        check_workers(workers)  # before a directory is made for nothing
     opened = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
     place = _directory(directory, preset)
     check_directory(place, resume is True)

@@ -42,7 +42,8 @@ class TrainResult:
             return "no epoch done"
         best = self.best
         auc = "none" if best["val_auc"] is None else f"{best['val_auc']:.4f}"
-        return f"{len(self.history)} epochs in {self.seconds:.0f} s, best AUC {auc} in epoch {best['epoch']}"
+        done = f"{len(self.history)} epoch{'' if len(self.history) == 1 else 's'}"
+        return f"{done} in {self.seconds:.0f} s, best AUC {auc} in epoch {best['epoch']}"
 
     def __repr__(self) -> str:
         return f"TrainResult({str(self.directory)!r}: {self.summary})"
