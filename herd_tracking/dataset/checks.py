@@ -9,6 +9,8 @@ from herd_tracking.dataset.packing import first_not_finite, first_one_way
 from herd_tracking.events import EVENT_COLUMNS, FEATURES, HIT_CLASSES, Events, TrackingError
 
 PLANES, SECTORS = 70, 5
+LARGEST_FEATURE = 100.0
+"""Lengths are in units of the detector's size, and the logarithm of the largest number in single precision is 89."""
 
 
 def check_events(
@@ -102,6 +104,13 @@ def _check_features(events: Events, what: str, name: Callable[[int], str]) -> No
         raise TrackingError(
             f"{name(event)}: field x, feature {FEATURES[column]}: is {events.x[row, column]} at hit "
             f"{row - int(events.node_ptr[event])}; it must be finite."
+        )
+    if max(float(events.x.max()), -float(events.x.min())) > LARGEST_FEATURE:
+        row, column = np.argwhere(np.abs(events.x) > LARGEST_FEATURE)[0].tolist()
+        event = int(np.searchsorted(events.node_ptr, row, side="right") - 1)
+        raise TrackingError(
+            f"{name(event)}: field x, feature {FEATURES[column]}: is {events.x[row, column]:g} at hit "
+            f"{row - int(events.node_ptr[event])}; allowed are {-LARGEST_FEATURE:g} to {LARGEST_FEATURE:g}."
         )
     row, column = first_not_finite(np.ascontiguousarray(events.event))
     if row >= 0:

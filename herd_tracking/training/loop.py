@@ -9,10 +9,13 @@ from typing import Any
 import torch
 
 from herd_tracking.dataset import Dataset, Loader
+from herd_tracking.events import TrackingError
 from herd_tracking.model.objective import loss
 from herd_tracking.training.auc import add_scores, area, new_histogram
 from herd_tracking.training.batches import Batches
+from herd_tracking.training.checkpoint import LAST
 from herd_tracking.training.clock import Clock
+from herd_tracking.training.divergence import Share, advice, events_told, first_bad
 from herd_tracking.training.peers import Peers
 from herd_tracking.training.run import Run
 from herd_tracking.training.scoring import logits_of
@@ -43,6 +46,7 @@ class Loop:
         self._say = say if peers.is_first else _nothing
         self._clock = Clock(device)
         self._step = Step(run.model, run.optimizer, peers, self._clock)
+        self._dataset = dataset
         self._batches = Batches(dataset, run.settings, peers, device)
         self._validation = Loader(
             dataset,
@@ -71,21 +75,28 @@ class Loop:
         settings, progress = self.run.settings, self.run.progress
         sums = torch.zeros(3, dtype=torch.float64, device=self.device)
         since, begun = progress.batch, time.perf_counter()
+        shares: list[Share] = []
         self._clock.start()
         for batch in self._batches.of_epoch(progress.epoch, progress.batch):
             self._clock.lap("data")
             here = self._step(batch, settings.learning_rate_at(progress.step), self._wants_stop())
             sums += here
+            shares.append(Share(progress.batch + 1, batch, self._step.share_loss))
+            # To look at a sum is to wait for a GPU, and costs nothing elsewhere.
+            if not here.is_cuda and not torch.isfinite(here[0]):
+                raise self._diverged(float(here[0]), shares)
             progress.batch += 1
             progress.step += 1
             is_last = progress.batch == len(self._batches)
-            # To look at a sum is to wait for a GPU, and costs nothing elsewhere.
             if is_last or progress.step % settings.report_steps == 0 or (not here.is_cuda and here[2] > 0):
+                if not torch.isfinite(sums[0]):
+                    raise self._diverged(float(sums[0]), shares)
                 wants_stop = self._report(sums, since, time.perf_counter() - begun)
                 if wants_stop and not is_last:
                     return True
                 self._save_in_time()
                 sums.zero_()
+                shares.clear()
                 since, begun = progress.batch, time.perf_counter()
                 self._clock.start()
         return False
@@ -153,12 +164,35 @@ class Loop:
             sums += torch.stack(loss(logits, batch))
         self.peers.add_up(histogram, sums)
         loss_sum, hits = sums.tolist()
+        if not math.isfinite(loss_sum):
+            raise TrackingError(
+                f"epoch {self.run.progress.epoch + 1}: the validation loss is {loss_sum}. {self._advice()}"
+            )
         return {
             "val_loss": loss_sum / max(hits, 1),
             "val_auc": area(histogram),
             "prior_entropy": _entropy(int(histogram[1].sum()) / max(hits, 1)),
             "val_seconds": time.perf_counter() - begun,
         }
+
+    def _diverged(self, loss_sum: float, shares: list[Share]) -> TrackingError:
+        """Return what all workers raise alike, as all of them see the same sums."""
+        found = first_bad(shares)
+        told = f"batch {found.number}, in {events_told(self.run.model, found.batch)}" if found else None
+        told = next((one for one in self.peers.from_all(told) if one), f"batch {shares[-1].number}")
+        return TrackingError(
+            f"epoch {self.run.progress.epoch + 1}, {told} of {self._dataset.directory}: the loss is {loss_sum}, "
+            f"which is not finite. {self._advice()}"
+        )
+
+    def _advice(self) -> str:
+        last = self._directory / LAST
+        return advice(
+            str(self._dataset.directory),
+            self.run.settings.learning_rate,
+            self.run.model.precision,
+            str(last) if last.exists() else None,
+        )
 
     def _save_in_time(self) -> None:
         if time.monotonic() - self._saved_at >= self.run.settings.checkpoint_seconds:

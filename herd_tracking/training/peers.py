@@ -31,6 +31,13 @@ class Peers:
         self.add_up(count)
         return int(count) == self.world
 
+    def from_all(self, value: Any) -> list[Any]:
+        """Return the ``value`` of each worker, by rank."""
+        found = [value] * self.world
+        if self.world > 1:
+            dist.all_gather_object(found, value)
+        return found
+
     def from_first(self, value: Any) -> Any:
         """Return the ``value`` that the first worker has."""
         if self.world == 1:

@@ -35,6 +35,8 @@ class Step:
     ) -> None:
         self.model, self._optimizer, self._peers, self._clock = model, optimizer, peers, clock
         self._graphed: GraphedGradients | None = None
+        self.share_loss = torch.zeros(())
+        """The loss f32[] that this worker summed in the last step; not finite, either, if a gradient is not."""
         self._take(flat_gradients(model))
 
     def _take(self, flat: torch.Tensor) -> None:
@@ -45,18 +47,22 @@ class Step:
     def __call__(self, batch: Batch, learning_rate: float, wants_stop: bool = False) -> torch.Tensor:
         """Do a step with this worker's ``batch``; return f32[3]: summed loss, hits, workers that want to stop, of all.
 
-        Nothing waits for a GPU.
+        Nothing waits for a GPU. A loss that is not finite leaves the weights as they are, on a CPU; on a GPU it is
+        known too late for that, and whoever looks at the sums must not write a checkpoint then.
         """
         total, hits = self._gradients(batch)
+        # Nothing, but for a gradient that is infinite or no number: that makes the loss one, too.
+        self.share_loss = total.float() + 0 * self._flat.sum()
         sums = torch.stack(
-            (total.float(), hits.float(), torch.full_like(hits, float(wants_stop), dtype=torch.float32))
+            (self.share_loss, hits.float(), torch.full_like(hits, float(wants_stop), dtype=torch.float32))
         )
         self._clock.lap("compute")
         self._peers.add_up(self._flat, sums)
         self._clock.lap("exchange")
         self._flat.div_(sums[1].clamp(min=1))
         self._optimizer.param_groups[0]["lr"] = learning_rate
-        self._optimizer.step()
+        if sums.is_cuda or torch.isfinite(sums[0]):
+            self._optimizer.step()
         self._clock.lap("compute")
         return sums
 

@@ -180,6 +180,12 @@ def test_reference_size_fits_the_disk(write, some_events):
             1e9,
             "shard-00002: event 801 .*column axis_point_x_cm: 1e.09; allowed are -10000 to",
         ),
+        (
+            "x",
+            (3, 4),
+            3e38,
+            "shard-00002: event 800 .*feature log_adc: is 3e.38 at hit 3; allowed are -100 to 100",
+        ),
         ("x", (3, 0), 40.0, "shard-00002: event 800 .*coordinate: 2000 cm at hit 3; allowed in plane"),
         (
             "y",
