@@ -6,8 +6,9 @@ them; and with the hits of the other view of its superlayer while these are ``k`
 of them belongs to it. Every edge is there in both directions.
 """
 
-import numba
 import numpy as np
+
+from herd_tracking.compiled import compiled
 
 _VIEWS, _SUPERLAYERS = 2, 7
 
@@ -44,7 +45,7 @@ def build_edges(
     return edge_ptr, degree.astype(np.uint8 if most < 256 else np.uint16), src[:used].copy()
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _fill(node_ptr, plane, coordinate, k, reach, largest, degree, edges, src):
     """Fill ``degree``, ``edges`` and ``src``; return how many edges there are."""
     used = 0
@@ -105,7 +106,7 @@ def _fill(node_ptr, plane, coordinate, k, reach, largest, degree, edges, src):
     return used
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _join_nearest(i, at, first, coordinate, order, low, high, k, is_joined):
     """Join hit ``i`` with the ``k`` of ``order[low:high]`` that are nearest to ``at``."""
     right = low

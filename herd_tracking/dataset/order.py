@@ -1,7 +1,8 @@
 """In which order an epoch visits events, and which of them make a batch: pure, the same for all workers."""
 
-import numba
 import numpy as np
+
+from herd_tracking.compiled import compiled
 
 BLOCK_EVENTS = 2048
 """Events that lie together on the disk stay in one window, so that reading is mostly in rows."""
@@ -32,7 +33,7 @@ def batch_begins(events: int, batch_events: int) -> np.ndarray:
     return np.append(np.arange(0, events, batch_events, dtype=np.int64), events)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def batch_begins_in_budget(hits, edges, batch_events, world, node_budget, edge_budget):
     """Return where global batches begin, and the end, i64[B+1], if no worker's share may be over a budget.
 

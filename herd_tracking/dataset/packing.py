@@ -3,14 +3,15 @@
 The loops run over whole slices: only so does the compiler know that no index is negative, and use vector instructions.
 """
 
-import numba
 import numpy as np
+
+from herd_tracking.compiled import compiled
 
 _EXPONENT = np.uint32(0x7F800000)
 """The bits of a float32 that are all set in NaN and infinity, and in nothing else."""
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def gather(
     from_node_ptr, from_edge_ptr, from_bits, from_y, from_degree, from_src, local,
     at, node_ptr, edge_ptr, bits, y, degree, src, features,
@@ -49,7 +50,7 @@ def gather(
     return len(local)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def pack(
     from_node_ptr, from_edge_ptr, from_x, from_y, from_degree, from_src, local,
     at, node_ptr, edge, x, y, rowptr, src, inverse_degree, inverse, features,
@@ -75,7 +76,7 @@ def pack(
     return edge
 
 
-@numba.njit(cache=True)
+@compiled()
 def first_not_finite(x):
     """Return the first row of ``x`` [N, F] with a value that is NaN or infinite, and its column; -1, -1: none."""
     for i in range(x.shape[0]):
@@ -85,7 +86,7 @@ def first_not_finite(x):
     return -1, -1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def first_one_way(node_ptr, edge_ptr, degree, src):
     """Return the first event with an edge that is not there in the other direction, and its two hits; -1, -1, -1: none.
 
@@ -113,13 +114,13 @@ def first_one_way(node_ptr, edge_ptr, degree, src):
     return -1, -1, -1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _copy(values, to):
     for i in range(len(values)):
         to[i] = values[i]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _copy_bits(values, to):
     most = np.uint32(0)
     for i in range(len(values)):
@@ -128,7 +129,7 @@ def _copy_bits(values, to):
     return most
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _copy_most(values, to):
     most = values[0]
     for i in range(len(values)):
@@ -137,7 +138,7 @@ def _copy_most(values, to):
     return most
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _copy_sum(values, to):
     total = 0
     for i in range(len(values)):
@@ -146,7 +147,7 @@ def _copy_sum(values, to):
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _rows(degree, edge, rowptr, inverse_degree, inverse):
     for i in range(len(degree)):
         edge += degree[i]
@@ -155,7 +156,7 @@ def _rows(degree, edge, rowptr, inverse_degree, inverse):
     return edge
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _shift(values, by, to):
     for i in range(len(values)):
         to[i] = by + np.int32(values[i])

@@ -2,8 +2,9 @@
 
 import math
 
-import numba
 import numpy as np
+
+from herd_tracking.compiled import compiled
 
 _TINY = 1e-300
 _ROUNDING = 1e-15
@@ -11,7 +12,7 @@ _MOST_TERMS = 1_000_000
 _MOST_STEPS = 200
 
 
-@numba.njit(cache=True)
+@compiled()
 def incomplete_beta(x, a, b):
     """Return I_x(a, b), regularised, for x from 0 to 1 and a, b > 0.
 
@@ -48,7 +49,7 @@ def incomplete_beta(x, a, b):
     return part if is_low else 1.0 - part
 
 
-@numba.njit(cache=True)
+@compiled()
 def inverse_beta(probability, a, b, guess):
     """Return the x at which I_x(a, b) is ``probability``, by Newton's method from ``guess``, kept between bounds."""
     low, high, x = 0.0, 1.0, guess
@@ -69,7 +70,7 @@ def inverse_beta(probability, a, b, guess):
     return min(max(x, low), high)
 
 
-@numba.njit(cache=True)
+@compiled()
 def fill_clopper_pearson(passed, of, tail, low, high):
     """Fill ``low`` and ``high`` f64[B] with the bounds outside of which is ``tail`` at either side; NaN for 0 of 0.
 

@@ -2,15 +2,16 @@
 
 import math
 
-import numba
 import numpy as np
+
+from herd_tracking.compiled import compiled
 
 SUPERLAYERS = 16  # more than any geometry has; the size of the scratch array
 
 INTERCEPT, SLOPE, SLOPE_ERROR, CHI_SQUARE, HITS = range(5)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def best_pair(depth, coordinate, superlayer, weight, window):
     """Return intercept (cm), slope and vote of the line through two hits that has the most weight near it.
 
@@ -39,7 +40,7 @@ def best_pair(depth, coordinate, superlayer, weight, window):
     return best_intercept, best_slope, best_vote
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def keep_nearest(depth, coordinate, superlayer, weight, intercept, slope, window, keep):
     """Set ``keep`` bool[n]: in each superlayer the hit within ``window`` cm with the largest tapered weight."""
     best = np.full(SUPERLAYERS, -1)
@@ -55,7 +56,7 @@ def keep_nearest(depth, coordinate, superlayer, weight, intercept, slope, window
             keep[k] = True
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def least_squares(depth, coordinate, weight, keep):
     """Return intercept, slope, the variance factor of the slope, mean depth, hits; slope NaN: no line in them.
 
@@ -86,7 +87,7 @@ def least_squares(depth, coordinate, weight, keep):
     return mean_coordinate - slope * mean_depth, slope, factor / spread**2, mean_depth, hits
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def keep_near(depth, coordinate, intercept, slope, cut, among, keep):
     """Set ``keep`` bool[n] to the hits ``among`` bool[n] within ``cut`` cm of the line; return how many are not."""
     dropped = 0
@@ -96,7 +97,7 @@ def keep_near(depth, coordinate, intercept, slope, cut, among, keep):
     return dropped
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def without_worst(depth, coordinate, weight, keep):
     """Return intercept and slope of the line through the hits ``keep`` bool[n] but the one that is furthest off it."""
     intercept, slope, _, _, _ = least_squares(depth, coordinate, weight, keep)
@@ -111,7 +112,7 @@ def without_worst(depth, coordinate, weight, keep):
     return intercept, slope
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def fit_views(
     pointer, depth, coordinate, superlayer, weight, window, outlier_cm, seeded, resolution, lines, used
 ):

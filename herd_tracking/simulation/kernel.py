@@ -5,8 +5,9 @@ Positions in cm, energies in GeV. ``draw`` is a numpy Generator; compiled code a
 
 import math
 
-import numba
 import numpy as np
+
+from herd_tracking.compiled import compiled
 
 PRIMARY, DELTA, BACKSPLASH, NOISE = 0, 1, 2, 3
 _PER_SECTOR, _SUPERLAYERS, _VIEWS, _SECTORS = 14, 7, 2, 5
@@ -19,7 +20,7 @@ NEVER_ACCEPTED = -2
 _MAX_TRIES = 1_000_000
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def make_events(draw, rates, fit, most, pdgs, table, raw, ptr):
     """Fill ``table`` f32[E, 15], ``ptr`` i64[E+1] and ``raw`` f32[room, 5]: plane, coordinate, ADC, channels, class.
 
@@ -57,13 +58,13 @@ def make_events(draw, rates, fit, most, pdgs, table, raw, ptr):
     return used
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@compiled(nogil=True, error_model="numpy", forceinline=True)
 def _at(point, direction, path):
     """Return the point of a line after ``path``."""
     return (point[0] + path * direction[0], point[1] + path * direction[1], point[2] + path * direction[2])
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _primary(draw, rates, fit):
     """Draw an accepted line; return the path to the calorimeter, the sector crossed most (or -1), point, direction."""
     low, high = fit.low, fit.high
@@ -101,7 +102,7 @@ def _primary(draw, rates, fit):
     return -1.0, -1, (0.0, 0.0, 0.0), (0.0, 0.0, -1.0)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@compiled(nogil=True, error_model="numpy", forceinline=True)
 def _azimuth(draw):
     """Return cosine and sine of an angle, uniform on the circle: a point in the disk costs less than both functions."""
     while True:
@@ -112,7 +113,7 @@ def _azimuth(draw):
             return x / length, y / length
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@compiled(nogil=True, error_model="numpy", forceinline=True)
 def _around(draw, axis, cosine):
     """Return a unit vector at this cosine to ``axis``, at any azimuth."""
     x, y, z = axis
@@ -129,7 +130,7 @@ def _around(draw, axis, cosine):
     return (cosine * x + c * ax + s * bx, cosine * y + c * ay + s * by, cosine * z + c * az + s * bz)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@compiled(nogil=True, error_model="numpy", forceinline=True)
 def _cross(fit, plane, point, direction):
     """Return path, coordinate and whether it is within the plane, where a line crosses it."""
     normal = int(fit.table[plane, NORMAL_AXIS])
@@ -145,7 +146,7 @@ def _cross(fit, plane, point, direction):
     return path, u, abs(u) <= fit.table[plane, HALF_U] and abs(v) <= fit.table[plane, HALF_V]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@compiled(nogil=True, error_model="numpy", forceinline=True)
 def _hit(draw, rates, fit, plane, u, direction, heavy, kind, scratch, made):
     """Add the hit of a particle unless it falls into a gap or is not seen; return how many hits there are."""
     if made < 0 or made >= len(scratch):
@@ -171,7 +172,7 @@ def _hit(draw, rates, fit, plane, u, direction, heavy, kind, scratch, made):
     return made + 1
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _primary_hits(draw, rates, fit, point, direction, entry, scratch):
     """Add the hits of the primary until it enters the calorimeter, and of the electrons that it knocks on."""
     made = 0
@@ -190,7 +191,7 @@ def _primary_hits(draw, rates, fit, point, direction, entry, scratch):
     return made
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _through(draw, rates, fit, sector, start, heading, momentum, late, kind, scratch, made):
     """Let a soft particle go through a sector: it scatters, and stops after some superlayers.
 
@@ -229,7 +230,7 @@ def _through(draw, rates, fit, sector, start, heading, momentum, late, kind, scr
     return made
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _backsplash(draw, rates, fit, energy, pdg, source, direction, scratch, made):
     """Add what the shower throws back through the sectors."""
     mean = rates.backsplash_at_100_gev * (energy / 100.0) ** rates.backsplash_exponent
@@ -254,7 +255,7 @@ def _backsplash(draw, rates, fit, energy, pdg, source, direction, scratch, made)
     return made
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _noise(draw, rates, fit, scratch, made):
     """Add clusters of SiPM noise anywhere."""
     for _ in range(draw.poisson(rates.noise_per_1000_channels * fit.channels / 1000.0)):
@@ -274,7 +275,7 @@ def _noise(draw, rates, fit, scratch, made):
     return made
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _axis(draw, rates, pdg, source, direction):
     """Return what the calorimeter says of the shower: a point and a direction, smeared."""
     worse = 2.0 if pdg == _PROTON else 1.0

@@ -2,9 +2,9 @@
 
 import math
 
-import numba
 import numpy as np
 
+from herd_tracking.compiled import compiled
 from herd_tracking.simulation.kernel import NORMAL_AXIS, U_AXIS, U_SIGN
 
 _PLANES, _PER_SECTOR, _VIEWS = 70, 14, 2
@@ -12,7 +12,7 @@ _COORDINATE_SCALE_CM, _DEPTH_SCALE_CM, _ADC_SCALE, _RESIDUAL_SCALE_CM = 50.0, 15
 _RESIDUAL_BOUND = 3.0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def merge_hits(raw, ptr, merge_cm, clusters, cluster_ptr):
     """Fill ``clusters`` f32[>=N, 5] and ``cluster_ptr`` i64[E+1] from the hits ``raw`` f32[N, 5] of events at ``ptr``.
 
@@ -59,7 +59,7 @@ def merge_hits(raw, ptr, merge_cm, clusters, cluster_ptr):
     return used
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def fill_features(fit, raw, ptr, table, depth, x):
     """Fill ``x`` f32[N, 7] (`FEATURES`) for hits ``raw`` f32[N, >=4]; events begin at ``ptr``; ``depth`` by plane."""
     for event in range(len(ptr) - 1):
