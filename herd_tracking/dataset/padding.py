@@ -11,17 +11,20 @@ from herd_tracking.batch import Batch
 def padded(batch: Batch, hits: int, edges: int) -> Batch:
     """Return ``batch`` filled up to ``hits`` hits and ``edges`` edges; it must have fewer hits and no more edges.
 
-    Added edges are loops at the last added hit; `Batch.mask` is 0 for added hits.
+    Added edges are loops at the added hits, about as many at each: a GPU sums a row from end to end, and all of a step
+    would wait for one that had them all (torch.embedding_bag lets the last row have whatever edges are left, so to end
+    the rows before them is no way out). `Batch.mask` is 0 for added hits.
     """
     real, links = len(batch.y), len(batch.src)
-    rowptr = batch.rowptr.new_full((hits - real,), links)
-    rowptr[-1] = edges
+    rows, loops = hits - real, edges - links
+    ends = torch.arange(1, rows + 1, device=batch.rowptr.device) * loops // rows
+    at = torch.searchsorted(ends, torch.arange(loops, device=ends.device), right=True)
     return replace(
         batch,
-        x=pad(batch.x, (0, 0, 0, hits - real)),
-        y=pad(batch.y, (0, hits - real)),
-        rowptr=torch.cat([batch.rowptr, rowptr]),
-        src=pad(batch.src, (0, edges - links), value=hits - 1),
-        inverse_degree=pad(batch.inverse_degree, (0, hits - real)),
-        mask=pad(batch.y.new_ones(real), (0, hits - real)),
+        x=pad(batch.x, (0, 0, 0, rows)),
+        y=pad(batch.y, (0, rows)),
+        rowptr=torch.cat([batch.rowptr, (links + ends).to(batch.rowptr.dtype)]),
+        src=torch.cat([batch.src, (real + at).to(batch.src.dtype)]),
+        inverse_degree=pad(batch.inverse_degree, (0, rows)),
+        mask=pad(batch.y.new_ones(real), (0, rows)),
     )

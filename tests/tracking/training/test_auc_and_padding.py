@@ -71,6 +71,21 @@ def test_a_batch_without_room_stays_as_it_is(toy):
     assert of_one_shape(batch, len(batch.y) + 5, len(batch.src) - 1) is batch
 
 
+def test_edges_that_fill_a_batch_up_are_shared_by_the_added_hits(toy):
+    # given a batch with room for 50 hits and for many times the edges that hits have
+    batch = next(iter(Loader(toy, "train", 16)))
+    hits, edges = len(batch.y), len(batch.src)
+    # when it is filled up
+    filled = of_one_shape(batch, hits + 50, edges + 5_020)
+    # then the real rows are as they were, and no added one is long
+    degree = filled.rowptr.diff()
+    assert torch.equal(degree[:hits], batch.rowptr.diff()) and torch.equal(filled.src[:edges], batch.src)
+    assert degree[hits:].min() >= 100 and degree[hits:].max() <= 101 and degree.sum() == len(filled.src)
+    # and each of their edges is a loop, which is there in both directions
+    rows = torch.repeat_interleave(torch.arange(len(degree)), degree.long())
+    assert torch.equal(rows[edges:], filled.src[edges:].long())
+
+
 def test_the_budget_has_room_for_almost_all_batches(toy):
     hits = budget(toy.meta.hits / len(toy), 32)
     edges = budget(toy.meta.edges / len(toy), 32)
