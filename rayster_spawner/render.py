@@ -22,7 +22,8 @@ def render_pod(
     ``groups`` None renders for somebody who may use the profile. Raises OptionsError, OffloadError, and
     ModuleNotFoundError where KubeSpawner is not installed.
     """
-    if not user.strip():
+    # Bytes of a command line that are no UTF-8 come as lone surrogates, which no name holds.
+    if not user.strip() or any("\ud800" <= sign <= "\udfff" for sign in user):
         raise OptionsError([FieldError("user", shown(user), "must be the name of a user")])
     if groups is None:
         profiles = profiles.model_copy(

@@ -105,6 +105,7 @@ def test_groups_may_have_spaces_between_them():
         (("--option", "image=x"), "image: 'x': must be lab"),
         (("--option", "memory_mib=1"), "memory_mib: '1': is not an option"),
         (("--user", ""), "user: '': must be the name of a user"),
+        (("--user", "a\udcff"), r"user: 'a\udcff': must be the name of a user"),
         (("--groups", ""), "profile: 'padova-slurm': is not one of your profiles; yours are cloud"),
     ],
     ids=lambda value: value if isinstance(value, str) else "=".join(value),
