@@ -268,7 +268,12 @@ def _cores_are_countable(p: Any) -> Iterator[Mistake]:
 
 @needs("slurm")
 def _extra_flags_are_not_ours(p: Any) -> Iterator[Mistake]:
+    seen: set[str] = set()
     for n, flag in enumerate(p.slurm.extra_flags if p.slurm else []):
+        if flag.split("=")[0] in seen:
+            # interLink's plugin keeps the last one.
+            yield Mistake(("slurm", "extra_flags", n), flag, "stands twice; only one of them would count")
+        seen.add(flag.split("=")[0])
         # sbatch also takes the beginning of a long option's name for the option.
         meant = _long_name(flag.split("=")[0])
         if field := _OWN_FLAGS.get(meant):

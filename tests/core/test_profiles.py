@@ -72,6 +72,7 @@ BAD_FIELDS = [
     ("short-name-of-a-flag-of-ours", {"slurm": {"extra_flags": ["--part=x"]}}, "profiles.0.slurm.extra_flags.0", "use slurm.partition"),
     ("short-name-of-a-flag-that-breaks", {"slurm": {"extra_flags": ["--exclusive", "--wra=x"]}},
      "profiles.0.slurm.extra_flags.1", "would break"),
+    ("flag-twice", {"slurm": {"extra_flags": ["--exclude=a", "--exclude=b"]}}, "profiles.0.slurm.extra_flags.1", "twice"),
     ("flag-that-breaks", {"slurm": {"extra_flags": ["--job-name=x"]}}, "profiles.0.slurm.extra_flags.0", "would break"),
     ("apptainer-option-with-shell", {"apptainer_options": ["--nv;id"]}, "profiles.0.apptainer_options.0", "one word"),
     ("annotation-of-ours", {"annotations": {"slurm-job.vk.io/flags": "--x"}},
