@@ -34,8 +34,8 @@ export default tseslint.config(
     }
   },
   {
-    // The panel of a notebook: what the browser runs as it stands here.
-    files: ['rayster_lab/widget/static/*.js'],
+    // The panels of a notebook: what the browser runs as it stands here, and in herd_tracking/live.
+    files: ['**/static/*.js'],
     extends: [js.configs.recommended],
     languageOptions: {
       globals: Object.fromEntries(BROWSER.map(name => [name, 'readonly']))
