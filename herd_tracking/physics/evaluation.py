@@ -9,6 +9,7 @@ import numpy as np
 from herd_tracking.events import HIT_CLASSES, Events, TrackingError
 from herd_tracking.physics.baselines import ALL_HITS
 from herd_tracking.physics.examples import Example, choose_examples
+from herd_tracking.physics.faces import FACES
 from herd_tracking.physics.fit import HIT_RESOLUTION_CM, FitSettings, Tracks, check_weights, fit_tracks
 from herd_tracking.physics.frames import fit_geometry, pitch_cm
 from herd_tracking.physics.hits import (
@@ -195,6 +196,8 @@ def _numbers(
         "tail": _fraction(angle > POINTING_DEG),
         "distance_68": containment(distance, 0.68),
     }
+    for place, face in enumerate(FACES):
+        numbers[f"impact_{face}_68"] = containment(matches.impact_cm[pointing, place], 0.68)
     by_class = {
         f"kept_{name}": _fraction(kept[events.hit_class == number]) for number, name in enumerate(HIT_CLASSES)
     }
@@ -229,16 +232,30 @@ def _tracks_by_bin(
         "fake_rate": (found & ~matches.half, found),
     }
     pointing = found & could
-    return {
-        metric: {name: _binned_fraction(passed, of, one) for name, one in by_event.items()}
-        for metric, (passed, of) in fractions.items()
-    } | {
-        f"angle_{percent}": {
-            name: contained_by_bin(matches.angle_deg[pointing], one.index[pointing], one.count, percent / 100)
-            for name, one in by_event.items()
+    return (
+        {
+            metric: {name: _binned_fraction(passed, of, one) for name, one in by_event.items()}
+            for metric, (passed, of) in fractions.items()
         }
-        for percent in (68, 95)
-    }
+        | {
+            f"angle_{percent}": {
+                name: contained_by_bin(
+                    matches.angle_deg[pointing], one.index[pointing], one.count, percent / 100
+                )
+                for name, one in by_event.items()
+            }
+            for percent in (68, 95)
+        }
+        | {
+            f"impact_{face}_68": {
+                name: contained_by_bin(
+                    matches.impact_cm[pointing, place], one.index[pointing], one.count, 0.68
+                )
+                for name, one in by_event.items()
+            }
+            for place, face in enumerate(FACES)
+        }
+    )
 
 
 def _binned_fraction(passed: np.ndarray, of: np.ndarray, binning: Binning) -> Estimates:

@@ -11,6 +11,7 @@ from herd_tracking.physics.marks import legend, plain, styled
 from herd_tracking.physics.matching import closed_form_deg
 from herd_tracking.physics.panels import Draw, against
 from herd_tracking.physics.theme import LIGHT
+from herd_tracking.physics.wording import METRICS
 
 LEAST_PULLS = 40
 """Of a few tracks one sees nothing, and their bins would make all others small."""
@@ -44,27 +45,46 @@ def pointing(percent: int, variable: str) -> Draw:
     metric = f"angle_{percent}"
 
     def draw(axes: Any, evaluation: Evaluation) -> None:
-        shown, above = on_scale(evaluation, metric)
         pitch = evaluation.about.get("pitch_cm")
         if pitch:
             expected = closed_form_deg(evaluation.about["resolution_cm"], pitch, percent / 100)
             axes.axhline(expected, color=LIGHT["muted"], lw=1, ls=(0, (1, 2)), label="closed form")
-        against(metric, variable, only=shown)(axes, evaluation)
-        top = axes.get_ylim()[1]
-        axes.set_ylim(0, top * (1.2 if above else 1.05))
-        if above:
-            note = "off scale: " + ", ".join(f"{name} ({angle:.3g}°)" for name, angle in above.items())
-            axes.annotate(
-                note,
-                (0.99, 0.98),
-                xycoords="axes fraction",
-                ha="right",
-                va="top",
-                fontsize="small",
-                color=LIGHT["muted"],
-            )
+        _on_scale_against(axes, evaluation, metric, variable)
 
     return draw
+
+
+def impact(face: str, variable: str) -> Draw:
+    """Return what draws how far off the tracks are at ``face``, one of `herd_tracking.physics.faces.FACES`."""
+
+    def draw(axes: Any, evaluation: Evaluation) -> None:
+        _on_scale_against(axes, evaluation, f"impact_{face}_68", variable)
+
+    return draw
+
+
+def _on_scale_against(axes: Any, evaluation: Evaluation, metric: str, variable: str) -> None:
+    shown, above = on_scale(evaluation, metric)
+    against(metric, variable, only=shown)(axes, evaluation)
+    top = axes.get_ylim()[1]
+    axes.set_ylim(0, top * (1.2 if above else 1.05))
+    if above:
+        known = METRICS[metric]
+        unit = known.unit if known.unit == "°" else f" {known.unit}"
+        told = (f"{name} ({_short(known.scale * value)}{unit})" for name, value in above.items())
+        axes.annotate(
+            "off scale: " + ", ".join(told),
+            (0.99, 0.98),
+            xycoords="axes fraction",
+            ha="right",
+            va="top",
+            fontsize="small",
+            color=LIGHT["muted"],
+        )
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
 def on_scale(evaluation: Evaluation, metric: str, most: float = 6.0) -> tuple[list[str], dict[str, float]]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from herd_tracking.physics import panels, pointing_panels
 from herd_tracking.physics.evaluation import Evaluation
+from herd_tracking.physics.faces import FACES
 from herd_tracking.physics.frames import fit_geometry
 from herd_tracking.physics.history import epochs, history_panels
 from herd_tracking.physics.layout import Panel, Section
@@ -54,6 +55,8 @@ def sections(evaluation: Evaluation, history: list[Mapping[str, Any]], geometry:
         ),
         _pointing(),
     ]
+    if all("impact_calo_68" in one.binned for one in evaluation.methods.values()):
+        found.append(_impact())
     if evaluation.examples:
         found.append(_examples(evaluation, fit_geometry() if geometry is None else geometry))
     if epochs(history):
@@ -124,6 +127,21 @@ def _pointing() -> Section:
         "Space angle between the fitted and the true direction, for all fitted tracks of reconstructable events, "
         "right or wrong. The closed form is a straight line fitted to all seven superlayers at normal incidence; "
         "inclined tracks do better (their error shrinks with the cosine), tracks with fewer hits worse.",
+        tuple(shown),
+    )
+
+
+def _impact() -> Section:
+    shown = [
+        Panel(f"At {face.upper()}, by {_BY[variable]}", pointing_panels.impact(face, variable))
+        for face in FACES
+        for variable in ("energy", "angle")
+    ]
+    return Section(
+        "Impact point at other detectors",
+        "Distance, in the plane of the face, between fitted and true track where the calorimeter, the PSD and the SCD "
+        "begin: 68 % of the fitted tracks of reconstructable events are nearer. The distances of PSD and SCD are those "
+        "of HerdSoftware's parametric geometry.",
         tuple(shown),
     )
 

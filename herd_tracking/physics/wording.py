@@ -64,6 +64,24 @@ METRICS: Mapping[str, Metric] = {
         1e4,
         "Distance to the true line, where the fitted one crosses the superlayer nearest to the calorimeter.",
     ),
+    "impact_calo_68": Metric(
+        "Impact point at CALO, 68 %",
+        "µm",
+        1e4,
+        "Distance between fitted and true track in the plane of the calorimeter's face behind the true sector.",
+    ),
+    "impact_psd_68": Metric(
+        "Impact point at PSD, 68 %",
+        "µm",
+        1e4,
+        "The same at the PSD, before the sector's outermost superlayer.",
+    ),
+    "impact_scd_68": Metric(
+        "Impact point at SCD, 68 %",
+        "µm",
+        1e4,
+        "The same at the SCD, before the PSD: where the charge is measured.",
+    ),
 }
 
 

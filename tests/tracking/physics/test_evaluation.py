@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from herd_tracking.events import TrackingError
-from herd_tracking.physics.baselines import ALL_HITS, LINE_SEARCH, ROAD_HOUGH, TRUTH, baselines
+from herd_tracking.physics.baselines import ALL_HITS, LINE_SEARCH, ROAD_HOUGH, TRUTH, baselines, truth_scores
 from herd_tracking.physics.evaluation import evaluate
+from herd_tracking.physics.matching import impact_closed_form_cm
 from herd_tracking.physics.saved import load_evaluation
 from herd_tracking.physics.variables import OF_HITS, OF_TRACKS
 
@@ -36,6 +37,19 @@ def test_truth_is_perfect(measured):
         assert value(evaluation, TRUTH, metric) == 1
     assert value(evaluation, TRUTH, "fake_rate") == 0
     assert value(evaluation, TRUTH, "angle_68") == pytest.approx(0.02, abs=0.002)
+
+
+def test_impact_points_of_true_hits_are_as_good_as_the_closed_form_says(straight_lines, geometry):
+    # given tracks with a hit in each superlayer, in the top sector and a side
+    events = straight_lines(4_000, noise=0.2, sectors=(0, 3))
+    evaluation = evaluate(events, {TRUTH: truth_scores(events)}, geometry=geometry)
+    found = evaluation.methods[TRUTH].binned
+    for sector, psd_cm, calorimeter_cm in ((0, 6.1, 15.0), (3, 7.75, 45.0 - 36.0)):
+        # then they are off as a line is that is fitted to points 4 cm apart, so far from the middle one
+        for face, away in {"calo": calorimeter_cm, "psd": psd_cm, "scd": psd_cm + 1 + 2}.items():
+            expected = impact_closed_form_cm(0.005, 4.0, 3 * 4.0 + away)
+            one = found[f"impact_{face}_68"]["sector"][sector]
+            assert one.value == pytest.approx(expected, rel=0.05), (face, sector)
 
 
 def test_no_rejection_keeps_all_and_points_nowhere(measured):
@@ -79,7 +93,7 @@ def test_bins_add_up_to_the_whole(measured):
     events, evaluation = measured
     method = evaluation.methods[NETWORK]
     for metric, by_variable in method.binned.items():
-        if metric.startswith("angle"):
+        if metric.startswith(("angle", "impact")):
             continue
         whole = method.numbers[metric]
         for variable, found in by_variable.items():
