@@ -88,12 +88,13 @@ def train_command(
     try:
         result = train(dataset, preset, **asked)
     except TrainingStopped as stopped:
-        typer.secho(
-            f"Stopped. The checkpoint is in {stopped.directory}; to go on, give the same command with "
-            f"--output {stopped.directory} --resume.",
-            fg="yellow",
-            err=True,
-        )
+        said = str(stopped)
+        if stopped.directory:
+            said = (
+                f"Stopped. The checkpoint is in {stopped.directory}; to go on, give the same command with "
+                f"--output {stopped.directory} --resume."
+            )
+        typer.secho(said, fg="yellow", err=True)
         raise typer.Exit(130) from None
     except KeyboardInterrupt:
         typer.secho("Interrupted.", fg="yellow", err=True)

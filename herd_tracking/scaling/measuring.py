@@ -4,7 +4,8 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from herd_tracking.scaling.points import KINDS, Point, Scaling, point_of
 from herd_tracking.scaling.showing import figure
 from herd_tracking.training import train
 from herd_tracking.training.cluster import connection
+from herd_tracking.training.result import TrainingStopped
 
 _REPORTS = 8
 """Reports of a training: the first one is not counted."""
@@ -45,7 +47,7 @@ def scale(
     available = len(opened.split("train"))
     _check(numbers, limit_events, batch_events, available)
     points: list[Point] = []
-    with connection(), tempfile.TemporaryDirectory(dir=_made(place), prefix=".runs-") as runs:
+    with _whole(), connection(), tempfile.TemporaryDirectory(dir=_made(place), prefix=".runs-") as runs:
         for kind in KINDS:
             for number in numbers:
                 if kind == "weak" and number == 1 and points and points[0].workers == 1:
@@ -82,6 +84,15 @@ def scale(
     except OSError as error:
         raise TrackingError(f"{place}: cannot be written: {error.strerror or error}.") from None
     return scaling
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Say of a measurement that is interrupted that none of it is kept, not even its trainings' checkpoints."""
+    try:
+        yield
+    except TrainingStopped:
+        raise TrainingStopped(None) from None
 
 
 def _check(numbers: Sequence[int], limit_events: int, batch_events: int, available: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from herd_tracking.dataset import Dataset
 from herd_tracking.live import live_view
+from herd_tracking.training.checkpoint import LAST
 from herd_tracking.training.job import Job, do
 from herd_tracking.training.loop import STOPPED
 from herd_tracking.training.resources import check_workers
@@ -102,7 +103,7 @@ def train(
 
             ended = train_on_cluster(job, workers, cpus_per_worker, gpus_per_worker, tell)
         if ended == STOPPED:
-            stopped = TrainingStopped(place)
+            stopped = TrainingStopped(place if (place / LAST).exists() else None)
             said = str(stopped)
             raise stopped
         result = result_of(

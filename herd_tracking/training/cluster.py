@@ -17,7 +17,7 @@ from herd_tracking.events import TrackingError
 from herd_tracking.training.job import Job
 from herd_tracking.training.loop import STOPPED
 from herd_tracking.training.mailbox import Mailbox
-from herd_tracking.training.resources import check_workers, per_worker
+from herd_tracking.training.resources import check_workers, per_worker, room
 from herd_tracking.training.telling import Report, Telling
 from herd_tracking.training.watcher import Watcher
 from herd_tracking.training.worker import OwnInterface, work
@@ -39,7 +39,9 @@ def train_on_cluster(job: Job, workers: Any, cpus: int | None, gpus: float | Non
     with connection(), _mark(job) as mark:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         wanted = per_worker(nodes, most, cpus, gpus)
-        tell({"message": f"Waiting for {least} worker{'s' if least > 1 else ''} of {_told(wanted)} …"})
+        now = room(nodes, wanted)
+        short = "" if now >= least else f"; the cluster has room for {now or 'none'}"
+        tell({"message": f"Waiting for {least} worker{'s' if least > 1 else ''} of {_told(wanted)}{short} …"})
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
         trainer = _ray_train.torch.TorchTrainer(
@@ -108,6 +110,8 @@ class _Fit:
                 self._tell({"message": "Stopping: the workers write a checkpoint …"})
                 self._mailbox.stop.remote()
                 self._is_over.wait(_STOP_SECONDS)
+            else:
+                self._tell({"message": "Stopping …"})
         finally:
             if not self._is_over.is_set():
                 self._abort()

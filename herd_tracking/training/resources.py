@@ -44,6 +44,11 @@ def per_worker(
     return wanted
 
 
+def room(nodes: Sequence[Mapping[str, float]], wanted: Mapping[str, float]) -> int:
+    """Return how many workers that are ``wanted`` so ``nodes`` have room for, whoever uses them now."""
+    return sum(int(min(node.get(name, 0) // amount for name, amount in wanted.items())) for node in nodes)
+
+
 def _fits(wanted: Mapping[str, float], node: Mapping[str, float]) -> bool:
     return all(node.get(name, 0) >= amount for name, amount in wanted.items())
 

@@ -50,11 +50,13 @@ class TrainResult:
 
 
 class TrainingStopped(KeyboardInterrupt):
-    """A training was interrupted, and has written a checkpoint in ``directory``."""
+    """A training was interrupted; its checkpoint is in ``directory``, None if there was no time for one."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path | None) -> None:
         super().__init__(
-            f"Stopped. The checkpoint is in {directory}; go on with directory={str(directory)!r}, resume=True."
+            "Stopped, and nothing of it is kept."
+            if directory is None
+            else f"Stopped. The checkpoint is in {directory}; go on with directory={str(directory)!r}, resume=True."
         )
         self.directory = directory
 

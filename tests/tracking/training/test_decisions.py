@@ -9,7 +9,7 @@ from herd_tracking.commands.train import further_numbers, workers_of
 from herd_tracking.events import TrackingError
 from herd_tracking.training.mailbox import LOSSES_WITHOUT_PROGRESS, Mailbox
 from herd_tracking.training.progress import Progress
-from herd_tracking.training.resources import check_workers, per_worker
+from herd_tracking.training.resources import check_workers, per_worker, room
 from herd_tracking.training.result import TrainingStopped
 from herd_tracking.training.settings import Settings, check_resumable
 
@@ -45,6 +45,7 @@ def test_notebooks_show_a_sentence_instead_of_a_stack():
     assert stopped._render_traceback_() == [
         "Stopped. The checkpoint is in runs/one; go on with directory='runs/one', resume=True."
     ]
+    assert str(TrainingStopped(None)) == "Stopped, and nothing of it is kept."
 
 
 def test_the_learning_rate_grows_to_its_value_and_stays_there():
@@ -89,6 +90,19 @@ def test_a_training_settles_after_so_many_epochs_without_a_better_auc():
 )
 def test_a_worker_gets_what_a_node_can_give(nodes, most, cpus, gpus, expected):
     assert per_worker(nodes, most, cpus, gpus) == expected
+
+
+@pytest.mark.parametrize(
+    ("nodes", "wanted", "expected"),
+    [
+        ([HEAD, NOTEBOOK, SMALL, LARGE], {"CPU": 4.0}, 3),
+        ([HEAD, SMALL], {"CPU": 8.0}, 0),
+        ([FOUR_GPUS, LARGE], {"CPU": 2.0, "GPU": 1.0}, 4),
+        ([], {"CPU": 1.0}, 0),
+    ],
+)
+def test_how_many_workers_there_is_room_for(nodes, wanted, expected):
+    assert room(nodes, wanted) == expected
 
 
 def test_a_worker_that_fits_on_no_node_is_refused():
