@@ -20,7 +20,7 @@ from herd_tracking.physics.scene import (
 )
 from herd_tracking.physics.theme import CLASS_COLOURS, DARK, LIGHT
 
-MARKS = {"primary": "circle", "delta": "diamond", "backsplash": "square", "noise": "x"}
+MARKS = {"primary": "circle", "delta": "diamond", "backsplash": "square", "noise": "cross"}
 VIEW_SHAPE = 1.5
 SCORE_COLOURS = "Cividis"
 BOX_EDGES = (0, 1, 3, 2, 0, 4, 5, 1, None, 5, 7, 3, None, 7, 6, 2, None, 6, 4)
@@ -253,11 +253,11 @@ def _draw_line(figure: Any, line: Line, views: list[Projection], name: str, colo
 def _eye(sector: int, geometry: Any) -> dict[str, float]:
     """Return from where to look, in units of the detector's size: from outside of ``sector``, and a little above."""
     if sector == 0:
-        return {"x": 1.6, "y": -1.75, "z": 0.95}
+        return {"x": 1.75, "y": -1.9, "z": 1.05}
     outward = -frames(geometry).inward[sector]
     aside = np.array([-outward[1], outward[0], 0.0])
-    x, y, _ = 2.1 * outward + 1.1 * aside
-    return {"x": float(x), "y": float(y), "z": 0.7}
+    x, y, _ = 2.3 * outward + 1.2 * aside
+    return {"x": float(x), "y": float(y), "z": 0.75}
 
 
 def _lay_out(figure: Any, title: str, eye: dict[str, float], colours: Any) -> None:
@@ -273,8 +273,8 @@ def _lay_out(figure: Any, title: str, eye: dict[str, float], colours: Any) -> No
     solid |= {"zeroline": False}
     figure.update_layout(
         title={"text": title.replace(", ", "<br>", 1), "x": 0.01, "font": {"size": 15}},
-        height=760,
-        margin={"l": 10, "r": 10, "t": 80, "b": 10},
+        height=780,
+        margin={"l": 10, "r": 10, "t": 105, "b": 10},
         paper_bgcolor=colours["paper"],
         plot_bgcolor=colours["paper"],
         font={"color": colours["ink"], "family": "system-ui, sans-serif", "size": 13},
