@@ -198,13 +198,21 @@ def _score(dataset: Any, path: Path, split: str, limit: int | None) -> Any:
 
 
 def _table(evaluation: Any) -> Any:
+    from rich import box
     from rich.table import Table
 
     from herd_tracking.physics.page import table_rows
 
     about = evaluation.about
     title = f"{about['events']:,} events, {about['hits']:,} hits; intervals {100 * about['confidence']:.3g} %"
-    table = Table("metric", title=title, title_justify="left")
+    table = Table(
+        "metric",
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for name in evaluation.methods:
         table.add_column(name, justify="right")
     for row in table_rows(evaluation):

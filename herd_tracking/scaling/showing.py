@@ -69,10 +69,18 @@ def _draw_parts(axes: Any, scaling: Scaling) -> None:
 
 def table(scaling: Scaling) -> Any:
     """Return a table for a terminal."""
+    from rich import box
     from rich.table import Table
 
-    made = Table(title="Scaling of the training", title_justify="left")
-    for name in ("scaling", "workers", "batch", "events/s", "speed-up", "efficiency", "epoch (s)", *PARTS):
+    # Ten columns are to be read in a terminal of 80 characters.
+    made = Table(
+        title="Scaling of the training",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=0,
+    )
+    for name in ("scaling", "workers", "batch", "events/s", "speedup", "efficiency", "epoch\n(s)", *PARTS):
         made.add_column(name, justify="left" if name == "scaling" else "right")
     for kind in KINDS:
         points = scaling.of(kind)
