@@ -22,6 +22,7 @@ class Mailbox:
         self._furthest = -1
         self._furthest_at_loss = -2
         self._losses = 0
+        self._has_given_up = False
 
     async def put(self, report: Report) -> None:
         """Add a report."""
@@ -46,10 +47,16 @@ class Mailbox:
 
     async def give_up(self, reason: str) -> None:
         """Say that there is no use in trying again."""
+        self._has_given_up = True
         await self.put({"gave_up": reason})
 
     async def lost(self, reason: str) -> None:
-        """Say that workers were lost or have failed; they are started again unless that has not helped before."""
+        """Say that workers were lost or have failed; they are started again unless that has not helped before.
+
+        Those that failed because the training gives up are not lost, though Ray sees no difference.
+        """
+        if self._has_given_up:
+            return
         is_further = self._furthest > self._furthest_at_loss
         self._losses = 1 if is_further else self._losses + 1
         self._furthest_at_loss = self._furthest

@@ -142,6 +142,13 @@ async def test_losses_are_reason_to_give_up_only_if_the_training_comes_no_furthe
     assert "out of memory" in last["gave_up"]
 
 
+async def test_workers_that_end_because_the_training_gives_up_are_not_told_as_lost():
+    mailbox = Mailbox()
+    await mailbox.give_up("shard-00000 is not there any more.")
+    await mailbox.lost("Worker 0 failed.")
+    assert await mailbox.take() == [{"gave_up": "shard-00000 is not there any more."}]
+
+
 async def test_reports_wait_for_whoever_takes_them_and_come_in_order():
     mailbox = Mailbox()
     taken = asyncio.ensure_future(mailbox.take())
