@@ -22,6 +22,9 @@ NODE_FILES = [REPOSITORY / "scripts/node" / name for name in ("package.json", "p
 EXTRAS = "dev,hub,lab,mlflow,site,testbed,tracking"
 CONSTRAINTS = REPOSITORY / "scripts/constraints.txt"
 UV_SECONDS = 900
+# jsonschema imports it to check IRIs, which nobody here has, and does without where it is missing. Its import takes as
+# long as all the rest of JupyterHub's (one to three seconds), at each start of a hub and of a user's server.
+SLOW_TO_IMPORT = "rfc3987-syntax"
 STAMP_NAME = ".rayster-stamp"
 LAB = REPOSITORY / "labextension"
 LAB_OUTPUT = LAB / "rayster_lab/labextension"
@@ -130,7 +133,7 @@ def uv_install(venv, requirements):
         [*pip, "config", "list"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ).stdout
     index = index_of_pip(listing.decode(errors="replace"))
-    uv = [venv / "bin/uv", "pip", "install", "--quiet"]
+    uv = [venv / "bin/uv", "pip", "install", "--quiet", "--compile-bytecode"]
     try:
         pip_install(venv, ["uv"])
         run(
@@ -273,6 +276,7 @@ def install_python_part(venv, extras, pins):
     wanted = ["--editable", f".[{extras}]", *pins]
     if not uv_install(venv, wanted):
         pip_install(venv, wanted)
+    run([venv / "bin/python", "-m", "pip", "uninstall", "-qq", "--yes", SLOW_TO_IMPORT])
     quieten_lab(venv)
 
 

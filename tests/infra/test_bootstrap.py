@@ -51,6 +51,7 @@ def bootstrap(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "make_environment", make_environment)
     monkeypatch.setattr(module, "pip_install", lambda venv, words, *options: module.ran.append("pip"))
     monkeypatch.setattr(module, "uv_install", lambda venv, words: False)
+    monkeypatch.setattr(module, "run", lambda command, **options: None)
     monkeypatch.setattr(module, "install_proxy", lambda venv, nodejs: module.ran.append("proxy"))
     monkeypatch.setattr(module, "run_npm", run_npm)
     monkeypatch.setattr(module, "system_node", lambda: None)
@@ -212,7 +213,9 @@ def test_pip_installs_what_uv_cannot_and_what_uv_said_is_told(
     monkeypatch.setattr(bootstrap, "quieten_lab", lambda venv: None)
     monkeypatch.setattr(bootstrap, "has_python", lambda venv: True)
     bootstrap.install_python_part(venv_with_tools("echo no such host; exit 2"), "hub", ["jupyterhub==5.5.*"])
-    assert (tmp_path / "asked").read_text().splitlines()[-1].endswith("--editable .[hub] jupyterhub==5.5.*")
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked[-2].endswith("--editable .[hub] jupyterhub==5.5.*")
+    assert asked[-1].endswith(f"uninstall -qq --yes {bootstrap.SLOW_TO_IMPORT}")
     assert "no such host" in capfd.readouterr().out
 
 
