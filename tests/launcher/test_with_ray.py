@@ -118,6 +118,10 @@ def driver(site):
     started = []
 
     def start(script: str, *clusters: str) -> Driver:
+        # A notebook attaches to clusters that the service calls ready.
+        deadline = time.monotonic() + 90
+        while not all(site.rendezvous(one).exists() for one in clusters) and time.monotonic() < deadline:
+            time.sleep(0.2)
         started.append(Driver(site, script, *(str(site.rendezvous(cluster)) for cluster in clusters)))
         return started[-1]
 
