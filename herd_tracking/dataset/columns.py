@@ -150,8 +150,8 @@ def _check_shape(name: str, column: Column, counts: np.ndarray, where: str, firs
     if column.values.dtype.kind not in "iufb":
         raise TrackingError(f"{where}: column {name}: is {column.values.dtype}; only numbers are allowed.")
     event_of = np.repeat(np.arange(len(counts)), column.counts) if column.counts is not None else None
-    if column.counts is not None and np.any(column.counts != counts):
-        bad = int(np.argmax(column.counts != counts))
+    bad = None if column.counts is None else _first(column.counts != counts)
+    if column.counts is not None and bad is not None:
         raise TrackingError(
             f"{where}: event {first_event + bad}: column {name} has {column.counts[bad]} values, "
             f"coordinate_cm has {counts[bad]}; each hit needs one."
@@ -178,8 +178,8 @@ def _check_shape(name: str, column: Column, counts: np.ndarray, where: str, firs
         allowed = (
             f"{-FARTHEST_POINT_CM:g} to {FARTHEST_POINT_CM:g} cm: any point of the line, near the detector"
         )
-    if np.any(wrong):
-        bad = int(np.argmax(wrong))
+    bad = _first(wrong)
+    if bad is not None:
         event = bad if event_of is None else int(event_of[bad])
         raise TrackingError(
             f"{where}: event {first_event + event}: column {name}: {values[bad]}; allowed are {allowed}."
@@ -197,9 +197,8 @@ def _check_coordinates(
     columns: Mapping[str, Column], plane: np.ndarray, geometry: Geometry, where: str, first_event: int
 ) -> None:
     values, reach = columns["coordinate_cm"].values, geometry.reach_cm[plane]
-    wrong = np.abs(values) > reach
-    if np.any(wrong):
-        bad = int(np.argmax(wrong))
+    bad = _first(np.abs(values) > reach)
+    if bad is not None:
         raise TrackingError(
             f"{where}: event {first_event + _event_of(columns, bad)}: column coordinate_cm: {values[bad]:g}; allowed "
             f"in plane {plane[bad]} are {-reach[bad]:g} to {reach[bad]:g} cm, from the middle of its sector. "
@@ -211,14 +210,18 @@ def _check_labels(columns: Mapping[str, Column], where: str, first_event: int) -
     if not ("hit_class" in columns and "is_signal" in columns):
         return
     kind, signal = columns["hit_class"].values, columns["is_signal"].values
-    wrong = (kind == 0) != (signal != 0)
-    if np.any(wrong):
-        bad = int(np.argmax(wrong))
+    bad = _first((kind == 0) != (signal != 0))
+    if bad is not None:
         raise TrackingError(
             f"{where}: event {first_event + _event_of(columns, bad)}: columns hit_class, is_signal: {kind[bad]} "
             f"({HIT_CLASSES[int(kind[bad])]}) and {int(signal[bad])}; is_signal must be 1 for hits of class "
             "0 (primary) and 0 for all others. Give the right one of the two only."
         )
+
+
+def _first(wrong: np.ndarray) -> int | None:
+    """Return the number of the first that is wrong, None if all are right."""
+    return int(np.argmax(wrong)) if np.any(wrong) else None
 
 
 def _event_of(columns: Mapping[str, Column], hit: int) -> int:
@@ -231,9 +234,8 @@ def _check_directions(table: np.ndarray, where: str, first_event: int) -> None:
     for name in ("direction", "axis_direction"):
         begin = EVENT_COLUMNS.index(f"{name}_x")
         length = np.linalg.norm(table[:, begin : begin + 3], axis=1)
-        wrong = np.abs(length - 1) > UNIT_TOLERANCE
-        if np.any(wrong):
-            bad = int(np.argmax(wrong))
+        bad = _first(np.abs(length - 1) > UNIT_TOLERANCE)
+        if bad is not None:
             raise TrackingError(
                 f"{where}: event {first_event + bad}: columns {name}_x, _y, _z: a vector of length {length[bad]:g}; "
                 "allowed are unit vectors."
