@@ -48,12 +48,14 @@ def clopper_pearson(passed: np.ndarray, of: np.ndarray) -> Estimates:
     Both are counts of any shape [B]; a bin of nothing gives NaN. It holds the truth at least as often as `CONFIDENCE`
     says, whatever the truth and the counts; where none or all passed, it is still a limit on one side.
     """
-    from herd_tracking.physics.beta import fill_clopper_pearson
+    from scipy.special import betaincinv
 
     of = np.atleast_1d(np.asarray(of, dtype=np.int64))
     passed = np.atleast_1d(np.asarray(passed, dtype=np.int64))
-    low, high = np.empty(len(of)), np.empty(len(of))
-    fill_clopper_pearson(passed, of, (1 - CONFIDENCE) / 2, low, high)
+    tail, failed, no_value = (1 - CONFIDENCE) / 2, of - passed, np.where(of == 0, np.nan, 0.0)
+    # Quantiles of beta distributions; where the first parameter would be 0, the bound is 0 or 1.
+    low = np.where(passed == 0, no_value, betaincinv(np.maximum(passed, 1), failed + 1, tail))
+    high = np.where(failed == 0, no_value + 1, betaincinv(passed + 1, np.maximum(failed, 1), 1 - tail))
     with np.errstate(invalid="ignore"):
         return Estimates(passed / of, low, high, of)
 
