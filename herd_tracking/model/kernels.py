@@ -13,20 +13,25 @@ from torch import Tensor
 from herd_tracking.batch import Batch
 
 
-def has_onednn() -> bool:
-    """Return whether torch has oneDNN's product as `linear` calls it.
+def onednn_types() -> frozenset[torch.dtype]:
+    """Return the types that torch's product by oneDNN takes here, as `linear` calls it.
 
-    The operator is private to torch, so another version may have it in another form, or not at all. Then the public
-    product gives the same numbers, at the speed of MKL.
+    The operator is private to torch, so another version may have it in another form, or not at all; and bfloat16 needs
+    a processor with AVX-512. Otherwise the public product gives the same numbers, at the speed of MKL.
     """
+    return frozenset(dtype for dtype in (torch.float32, torch.bfloat16) if _multiplies(dtype))
+
+
+def _multiplies(dtype: torch.dtype) -> bool:
+    one = torch.ones(1, 2, dtype=dtype)
     try:
-        two = torch.ops.mkldnn._linear_pointwise(torch.ones(1, 2), torch.ones(1, 2), None, "none", [], "")
+        two = torch.ops.mkldnn._linear_pointwise(one, one, None, "none", [], "")
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         return False
     return torch.backends.mkldnn.is_available() and two.tolist() == [[2.0]]
 
 
-ONEDNN = has_onednn()
+ONEDNN = onednn_types()
 SUM = 0  # torch's number of this mode of embedding_bag
 
 
@@ -111,4 +116,4 @@ def uses_onednn(x: Tensor) -> bool:
 
     Not under torch.compile, whose own use of oneDNN wants weights that never change.
     """
-    return ONEDNN and x.device.type == "cpu" and len(x) > 0 and not torch.compiler.is_compiling()
+    return x.dtype in ONEDNN and x.device.type == "cpu" and len(x) > 0 and not torch.compiler.is_compiling()

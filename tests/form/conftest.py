@@ -173,7 +173,7 @@ def visit(stage, chromium):
         settings.setdefault("viewport", {"width": 1280, "height": 900})
         context = chromium.new_context(base_url=stage.url, reduced_motion="reduce", **settings)
         contexts.append(context)
-        context.set_default_timeout(15000)
+        context.set_default_timeout(45000)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(

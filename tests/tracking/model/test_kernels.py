@@ -26,7 +26,7 @@ def test_without_the_private_operator_the_numbers_are_the_same(make_batch, monke
     fast = results(model, batch)
     # when torch has no such operator any more
     monkeypatch.setattr(torch.ops, "mkldnn", SimpleNamespace())
-    monkeypatch.setattr(kernels, "ONEDNN", kernels.has_onednn())
+    monkeypatch.setattr(kernels, "ONEDNN", kernels.onednn_types())
     plain = results(model, batch)
     # then nothing but rounding differs
     assert not kernels.ONEDNN
@@ -42,4 +42,4 @@ def test_without_the_private_operator_the_numbers_are_the_same(make_batch, monke
 )
 def test_operator_that_has_become_another_is_not_used(monkeypatch, operator):
     monkeypatch.setattr(torch.ops, "mkldnn", SimpleNamespace(_linear_pointwise=operator))
-    assert not kernels.has_onednn()
+    assert not kernels.onednn_types()
