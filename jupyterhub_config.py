@@ -72,6 +72,10 @@ def configure_rayster(profiles_file):
     # batch sites count, the spawner sees to it on both lines of the hub: a closed site must not restart it.
     c.Spawner.consecutive_failure_limit = 5
 
+    # How long a server may take to answer when its pod runs. JupyterLab is imported meanwhile, which on a busy node
+    # takes longer than the hub's 30 s. (Servers at sites have answered once before this time begins.)
+    c.Spawner.http_timeout = 90
+
     # A queued server counts as active, so a total would let a full queue lock out the cloud. Profiles have limits.
     c.JupyterHub.active_server_limit = 0
 

@@ -65,7 +65,7 @@ def test_training_on_slurm_jobs_survives_the_loss_of_one_and_ends_in_a_report(te
 
     curves = Curves()
     training = ThreadPoolExecutor(1).submit(kernel.run, train, 900, curves.hear)
-    wait_for(lambda: training.done() or curves.headline.startswith("1 of 3 epochs"), "a second epoch", 180)
+    wait_for(lambda: training.done() or curves.headline.startswith("1 of 3 epochs"), "a second epoch", 420)
     assert not training.done(), training.result()
     victim = sorted(worker_jobs(testbed, cluster))[0]
     testbed.slurm("scancel", victim)
