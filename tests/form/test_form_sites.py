@@ -216,11 +216,11 @@ def test_form_of_many_profiles_is_printed_fast(make_profile):
     statuses = {profile.name: SiteStatus(SiteState.BUSY, "Busy", "1 core free", 90) for profile in profiles}
 
     # When the form is printed several times
-    seconds = []
+    cpu_seconds = []
     for n in range(5):
-        began = time.perf_counter()
+        began = time.process_time()
         render_form(profiles, chosen={"profile": f"p{n}"}, statuses=statuses, live=LIVE)
-        seconds.append(time.perf_counter() - began)
+        cpu_seconds.append(time.process_time() - began)
 
-    # Then it takes some 20 ms; a busy machine may need a few times that
-    assert min(seconds) < 0.15
+    # Then it takes some 20 ms; a slow machine may need a few times that
+    assert min(cpu_seconds) < 0.15

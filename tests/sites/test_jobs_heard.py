@@ -103,13 +103,14 @@ async def test_ten_thousand_jobs_hold_nobody_up(agent, with_agent):
     jobs = [{**JOB, "id": str(n), "pod_uid": f"u-{n}"} for n in range(10_000)]
     agent.answers["/v1/jobs"] = json.dumps(jobs_answer(*jobs))
     sites = make_sites(with_agent(agent.url), timeout_seconds=30)
-    held_up_seconds: list[float] = []
+    # Of this process's processor time, not of the clock: another process's turn holds nobody up here.
+    held_up_cpu_seconds: list[float] = []
 
     async def measure() -> None:
         while True:
-            began = time.monotonic()
+            began = time.process_time()
             await asyncio.sleep(0.01)
-            held_up_seconds.append(time.monotonic() - began)
+            held_up_cpu_seconds.append(time.process_time() - began)
 
     task = asyncio.create_task(measure())
     # when
@@ -117,4 +118,4 @@ async def test_ten_thousand_jobs_hold_nobody_up(agent, with_agent):
     task.cancel()
     # then
     assert len(sites.jobs_of("padova", "u-9999")) == 1
-    assert max(held_up_seconds) < 1.0
+    assert max(held_up_cpu_seconds) < 1.0

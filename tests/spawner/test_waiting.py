@@ -189,7 +189,7 @@ def test_stop_with_a_dead_node_is_quick_and_the_deletion_stays(hub, site, until)
     began = time.monotonic()
     assert hub.stop("zack").status_code in (202, 204)
     until(lambda: hub.server("zack") is None)
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 20
     assert site.pod("jupyter-zack")["metadata"]["deletionTimestamp"]
     assert "on node padova has not vanished in 2 seconds" in hub.log.read_text()
 
