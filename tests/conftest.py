@@ -1,8 +1,18 @@
-"""The order of the tests: what takes longest begins first, so that no single file is left to run alone at the end."""
+"""What all tests share: their order, what they leave out, and how many threads a library takes.
 
+What takes longest begins first, so that no single file is left to run alone at the end.
+"""
+
+import os
+import shutil
 from pathlib import Path
 
 import pytest
+
+# Before torch and NumPy are there, also for what the tests start: as many threads as cores in each of some processes
+# wait for each other with all their might.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 
 TESTS = Path(__file__).parent
 # Files that take half a minute or more, the longest first; the others follow as they are found.
@@ -22,7 +32,13 @@ LONG = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long files first."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the long files first. Leave browser tests out, visibly, on a machine without Chromium; never in CI."""
     rank = {TESTS / name: number for number, name in enumerate(LONG)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
+    if shutil.which("chromium") or os.environ.get("CI"):
+        return
+    browser = [item for item in items if item.get_closest_marker("browser")]
+    if browser:
+        config.hook.pytest_deselected(items=browser)
+        items[:] = [item for item in items if item not in browser]

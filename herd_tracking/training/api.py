@@ -96,12 +96,16 @@ def train(
     begun, is_good, said = time.monotonic(), False, "Failed."
     try:
         tell = Telling(*listeners)
-        if workers is None:
-            ended = _train_here(job, tell)
-        else:
-            from herd_tracking.training.cluster import train_on_cluster
+        try:
+            if workers is None:
+                ended = _train_here(job, tell)
+            else:
+                from herd_tracking.training.cluster import train_on_cluster
 
-            ended = train_on_cluster(job, workers, cpus_per_worker, gpus_per_worker, tell)
+                ended = train_on_cluster(job, workers, cpus_per_worker, gpus_per_worker, tell)
+        except KeyboardInterrupt:
+            # One that came before the training listened, or a second one.
+            ended = STOPPED
         if ended == STOPPED:
             stopped = TrainingStopped(place if (place / LAST).exists() else None)
             said = str(stopped)

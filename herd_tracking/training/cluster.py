@@ -28,6 +28,8 @@ _ray_train: Any = ray.train
 RESIZE_SECONDS = 30.0
 """How often a training looks for workers that have joined."""
 _STOP_SECONDS = 60.0
+_ABORT_SECONDS = 5.0
+_CONTROLLER_SECONDS = 30.0
 _READ_SECONDS = 10.0
 _START_SECONDS = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "10"}
 """How long Ray waits for as many workers as it has counted, before it counts again; a lost node counts for a while."""
@@ -78,6 +80,7 @@ class _Fit:
         self._trainer, self._mailbox, self._tell = trainer, mailbox, tell
         self._is_over = threading.Event()
         self._controller: Any = None
+        self._has_controller = threading.Event()
         self._is_running = False
         self._gave_up: str | None = None
         self._ended: str | None = None
@@ -124,11 +127,15 @@ class _Fit:
         ray.kill(self._mailbox)
 
     def _abort(self) -> None:
+        """End the controller, and the workers with it."""
         self._is_aborted = True
-        if self._controller is not None:
-            # It ends itself before it can answer.
-            with suppress(ray.exceptions.RayError):
-                ray.get(self._controller.abort.remote(), timeout=_STOP_SECONDS)
+        # Its process may be starting still: without an end it would start the workers later.
+        if not self._has_controller.wait(_CONTROLLER_SECONDS):
+            return
+        # It ends itself before it can answer. While there are no workers it waits in a way that hears nothing.
+        with suppress(ray.exceptions.RayError):
+            ray.get(self._controller.abort.remote(), timeout=_ABORT_SECONDS)
+        ray.kill(self._controller)
 
     def _fit(self) -> None:
         try:
@@ -153,6 +160,7 @@ class _Fit:
     def _take(self, report: Report) -> None:
         if "controller" in report:
             self._controller = report["controller"]
+            self._has_controller.set()
         elif "is_running" in report:
             self._is_running = report["is_running"]
         elif "gave_up" in report:

@@ -16,22 +16,9 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from rayster_testbed.layout import REPOSITORY
 from rayster_testbed.testbed import Testbed
 
-CHROMIUM_ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+from ..chromium import LAUNCH
 
 FAILED = pytest.StashKey[bool]()
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave browser tests out, visibly, on a machine without Chromium; never in CI."""
-    if shutil.which("chromium") or os.environ.get("CI"):
-        return
-    browser = [item for item in items if item.get_closest_marker("browser")]
-    if browser:
-        config.hook.pytest_deselected(items=browser)
-        items[:] = [item for item in items if item not in browser]
 
 
 @pytest.fixture(scope="session")
@@ -89,9 +76,7 @@ def testbed(profiles_file: Path) -> Iterator[Testbed]:
 def browser() -> Iterator[Browser]:
     """Chromium."""
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium") or "chromium", args=CHROMIUM_ARGUMENTS
-        )
+        chromium = playwright.chromium.launch(**LAUNCH)
         yield chromium
         chromium.close()
 

@@ -1,4 +1,4 @@
-"""A Ray cluster by the panel, in a browser, from a notebook in a SLURM job; and the example notebook."""
+"""A Ray cluster by the panel, in a browser, from a notebook in a SLURM job and from one in the cloud; and the example."""
 
 import re
 from pathlib import Path
@@ -45,14 +45,8 @@ def rows(panel: Locator, state: str) -> Locator:
     return panel.locator(f".rs-rows[aria-label^='Nodes'] .rs-row[data-state={state}]", has_text="Worker")
 
 
-@pytest.mark.parametrize(
-    ("server", "workers"),
-    [
-        pytest.param("Padova SLURM", "Padova SLURM", id="at the site"),
-        pytest.param("Cloud", "Padova from the cloud", id="from the cloud"),
-    ],
-)
-def test_cluster_is_started_attached_scaled_and_mended_in_the_panel(ada, server, workers):
+def start_and_attach(ada: Person, server: str, workers: str) -> tuple[Locator, str, list[str]]:
+    """Start a cluster of two workers, attach to it and compute; return the panel, the cluster and the workers' jobs."""
     testbed = ada.testbed
     ada.choose(server)
     ada.start()
@@ -75,6 +69,18 @@ def test_cluster_is_started_attached_scaled_and_mended_in_the_panel(ada, server,
     panel.get_by_role("button", name="Attach", exact=True).click()
     expect(panel.get_by_role("button", name="Detach")).to_be_visible(timeout=JOINED_MS)
     assert run_below(ada, JOBS.format(count=2)) == sorted(jobs)
+    return panel, cluster, jobs
+
+
+def test_cluster_is_started_and_attached_from_the_cloud(ada):
+    start_and_attach(ada, "Cloud", "Padova from the cloud")
+    ada.stop()
+    nothing_is_left(ada.testbed)
+
+
+def test_cluster_is_started_attached_scaled_and_mended_at_the_site(ada):
+    testbed = ada.testbed
+    panel, cluster, jobs = start_and_attach(ada, "Padova SLURM", "Padova SLURM")
 
     panel.get_by_role("spinbutton", name="Workers").fill("3")
     panel.get_by_role("button", name="Scale").click()

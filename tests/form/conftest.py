@@ -3,7 +3,6 @@
 import http.cookiejar
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -19,10 +18,7 @@ from bs4 import BeautifulSoup
 from rayster_spawner.profiles import Profile
 from rayster_testbed.ports import free_ports
 
-CHROMIUM_ARGUMENTS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
+from ..chromium import LAUNCH
 
 
 def _make_profile(**changes: Any) -> Profile:
@@ -152,11 +148,8 @@ def chromium():
     """Start a browser for the tests of one module. Playwright's loop must not outlive it: async tests follow."""
     from playwright.sync_api import sync_playwright
 
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        pytest.fail("Chromium is not installed: apt-get install chromium, or leave out with -m 'not browser'")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(CHROMIUM_ARGUMENTS))
+        browser = playwright.chromium.launch(**LAUNCH)
         yield browser
         browser.close()
 

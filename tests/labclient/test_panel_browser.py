@@ -2,15 +2,15 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from ..chromium import LAUNCH
 from ..form.pages_in_browser import CONTRAST
-from ..labextension.conftest import CHROMIUM_ARGUMENTS, TOKEN, Server, server_in
+from ..labextension.conftest import TOKEN, Server, server_in
 from .stub_service import Stub, cluster, error, profile, row
 
 pytestmark = pytest.mark.browser
@@ -77,9 +77,7 @@ def server(service: Stub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium") or "chromium", args=CHROMIUM_ARGUMENTS
-        )
+        chromium = playwright.chromium.launch(**LAUNCH)
         yield chromium
         chromium.close()
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -15,21 +14,11 @@ import pytest
 import requests
 from playwright.sync_api import Browser, sync_playwright
 
+from ..chromium import LAUNCH
+
 TOKEN = "walltime-of-a-test"
-CHROMIUM_ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 # Whatever batch job the tests themselves run in is not the one they speak of.
 ABOUT_JOBS = ("SLURM_", "RAYSTER_")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave browser tests out, visibly, on a machine without Chromium; never in CI."""
-    if shutil.which("chromium") or os.environ.get("CI"):
-        return
-    here = Path(__file__).parent
-    browser = [item for item in items if item.get_closest_marker("browser") and here in item.path.parents]
-    if browser:
-        config.hook.pytest_deselected(items=browser)
-        items[:] = [item for item in items if item not in browser]
 
 
 @dataclass(frozen=True)
@@ -125,8 +114,6 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 def browser() -> Iterator[Browser]:
     """Chromium."""
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium") or "chromium", args=CHROMIUM_ARGUMENTS
-        )
+        chromium = playwright.chromium.launch(**LAUNCH)
         yield chromium
         chromium.close()

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from rayster_spawner.ray.tokens import cluster_token
 from rayster_spawner.service.dashboard_access import make_ticket
 from rayster_testbed.ports import free_ports
 
+from ...chromium import LAUNCH
 from ..conftest import SERVICE_TOKEN
 from .ray_stub import KubeRay, eventually
 
@@ -82,9 +82,7 @@ async def test_rays_dashboard_works_in_its_sandbox(service, ada, cluster, rays):
         ticket = make_ticket(SERVICE_TOKEN, rays.get(cluster_id)["metadata"]["uid"])
         url = f"{service.url}/services/rayster/api/clusters/{cluster_id}/dashboard/~{ticket}/"
         async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=["--headless", "--no-sandbox", "--disable-gpu"]
-            )
+            browser = await playwright.chromium.launch(**LAUNCH)
             page = await browser.new_page()
             errors: list[str] = []
             page.on("pageerror", lambda error: errors.append(str(error)))

@@ -3,6 +3,8 @@
 import logging
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import ray
 
 from herd_tracking.events import TrackingError
 from herd_tracking.training import train
+from herd_tracking.training.result import TrainingStopped
 
 from .conftest import write_dataset
 
@@ -34,8 +37,8 @@ def two_cpus() -> Iterator[None]:
     ray.shutdown()
 
 
-def workers_of_this_process() -> list[int]:
-    """The training's workers among the processes whose parents lead to this one, by their titles."""
+def titled(title: str) -> list[int]:
+    """The processes whose parents lead to this one and whose titles begin so."""
     parents, titles = {}, {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -51,7 +54,7 @@ def workers_of_this_process() -> list[int]:
             pid = parents.get(pid, 0)
         return False
 
-    return [pid for pid, title in titles.items() if title.startswith("ray::RayTrainWorker") and is_ours(pid)]
+    return [pid for pid, its in titles.items() if its.startswith(title) and is_ours(pid)]
 
 
 def test_a_training_survives_its_workers_with_the_loss_of_one_alone(two_cpus, toy, tmp_path):
@@ -61,7 +64,7 @@ def test_a_training_survives_its_workers_with_the_loss_of_one_alone(two_cpus, to
     def on_report(report: dict) -> None:
         reports.append(report)
         if report.get("step", 0) >= 12 and not killed:
-            killed.append(workers_of_this_process()[0])
+            killed.append(titled("ray::RayTrainWorker")[0])
             os.kill(killed[0], signal.SIGKILL)
 
     result = train(
@@ -120,3 +123,29 @@ def test_what_a_worker_cannot_mend_is_told_and_not_tried_again(two_cpus, tmp_pat
         )
 
     assert not any("from its last checkpoint" in one.get("message", "") for one in reports)
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        pytest.param("Waiting for 3 workers", 0.5, id="before-ray-has-a-controller"),
+        pytest.param("Starting the processes", 2.0, id="while-it-waits-for-workers"),
+    ],
+)
+def test_an_interrupt_ends_a_training_that_has_no_workers(two_cpus, toy, tmp_path, said, seconds):
+    interrupted: list[float] = []
+
+    def on_report(report: dict) -> None:
+        if report.get("message", "").startswith(said):
+            main = threading.main_thread().ident
+            threading.Timer(seconds, signal.pthread_kill, (main, signal.SIGINT)).start()
+            interrupted.append(time.monotonic() + seconds)
+
+    with pytest.raises(TrainingStopped, match="nothing of it is kept"):
+        train(toy, "deep", workers=3, cpus_per_worker=1, directory=tmp_path, on_report=on_report, **ASKED)
+
+    # It was more than a minute while an end was asked of a controller that hears nothing.
+    assert time.monotonic() - interrupted[0] < 40
+    while titled("ray::TrainController"):
+        assert time.monotonic() - interrupted[0] < 60
+        time.sleep(0.1)
