@@ -2,8 +2,9 @@
 
 `python bench/scaling.py [--quick] [--json]` simulates a toy dataset and trains preset slides on it, each way in turn,
 there and back, so that whatever else the machine does hits all of them. Rates are events/s of the median report within
-an epoch, without the first ones: Ray is still starting processes of its own then. Validation is not in them. Of the
-rounds the median counts, of the rates as of the shares, each of which is of two trainings that followed each other.
+an epoch, without those of the first seconds: Ray is still starting processes of its own then, and a training lasts for
+hours. Validation is not in them. Of the rounds the median counts, of the rates as of the shares, each of which is of two
+trainings of one round.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import argparse
+import itertools
 import json
 import logging
 import os
@@ -32,6 +34,7 @@ from herd_tracking import Dataset, simulate_dataset, train
 from herd_tracking.training.settings import Settings
 
 TARGET = 0.97
+SETTLING_SECONDS = 8.0
 WORKER = Path(__file__).parent / "stage" / "torchrun_worker.py"
 Reports = list[dict[str, Any]]
 
@@ -44,7 +47,7 @@ class Stage:
         self.asked: dict[str, Any] = {
             "epochs": 1,
             "batch_events": 256,
-            "limit_events": 256 * (24 if quick else 48),
+            "limit_events": 256 * (24 if quick else 96),
             "warmup_steps": 0,
             "report_steps": 4,
             "checkpoint_seconds": 1e9,
@@ -93,9 +96,11 @@ class Stage:
 
 
 def rate(reports: Reports) -> float:
-    """Return the events/s of the median report of steps, without the first third."""
-    steps = [one["events_per_s"] for one in reports if "loss" in one]
-    return statistics.median(steps[len(steps) // 3 :])
+    """Return the events/s of the median report of steps, without the first seconds; the last third at least."""
+    steps = [one for one in reports if "loss" in one]
+    since = list(itertools.accumulate(one["seconds"] for one in steps))
+    first = min(sum(seconds <= SETTLING_SECONDS for seconds in since), 2 * len(steps) // 3)
+    return statistics.median(one["events_per_s"] for one in steps[first:])
 
 
 def measured(stage: Stage, rounds: int) -> dict[str, float]:
