@@ -3,8 +3,8 @@
 `python bench/scaling.py [--quick] [--json]` simulates a toy dataset and trains preset slides on it, each way in turn,
 there and back, so that whatever else the machine does hits all of them. Rates are events/s of the median report within
 an epoch, without those of the first seconds: Ray is still starting processes of its own then, and a training lasts for
-hours. Validation is not in them. Of the rounds the median counts, of the rates as of the shares, each of which is of two
-trainings of one round.
+hours. Validation is not in them. Of the rounds the median counts, of the rates as of the shares, each of which is of
+two trainings of one round.
 """
 
 from __future__ import annotations
