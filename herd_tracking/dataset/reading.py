@@ -4,6 +4,8 @@ Files are read, not mapped: a file that shrinks under a map ends the process wit
 count as the worker's memory until they are given back.
 """
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -18,6 +20,9 @@ from herd_tracking.events import FEATURES, TrackingError
 
 PIECE_EVENTS = 1024
 """Read at a time: what stays in a processor's cache until it is copied."""
+
+AHEAD_PIECES = 8
+"""How many pieces ahead the system is told what will be read: from a cold disk twice as fast as one by one."""
 
 
 @dataclass(frozen=True)
@@ -82,15 +87,40 @@ class Reader:
             degree=np.empty(node_ptr[-1], types["degree"]),
             src=np.empty(edge_ptr[-1], types["src"]),
         )
-        first = 0
+        pieces = self._pieces(numbers, shards)
+        for number, piece in enumerate(pieces):
+            ahead = pieces[number + AHEAD_PIECES :][:1] if number else pieces[: AHEAD_PIECES + 1]
+            with self._lock:
+                for one in ahead:
+                    self._announce(numbers, *one)
+                self._fill(window, *piece)
+        return window
+
+    def _pieces(self, numbers: np.ndarray, shards: np.ndarray) -> list[tuple[int, int, int]]:
+        """Return first and last place in ``numbers``, and shard, of what is read at a time."""
+        pieces, first = [], 0
         while first < len(numbers):
             shard = int(shards[first])
             end = min(numbers[first] + PIECE_EVENTS, self._dataset.first[shard + 1])
             last = int(np.searchsorted(numbers, end))
-            with self._lock:
-                self._fill(window, first, last, shard)
+            pieces.append((first, last, shard))
             first = last
-        return window
+        return pieces
+
+    def _announce(self, numbers: np.ndarray, first: int, last: int, shard: int) -> None:
+        """Let the system read a piece from the disk while those before it are copied."""
+        begin, end = (int(numbers[at] - self._dataset.first[shard]) for at in (first, last - 1))
+        for pointer, names in (("node_ptr", ("x", "y", "degree")), ("edge_ptr", ("src",))):
+            row, row_after = (int(self._read(shard, pointer, at, at + 1)[0]) for at in (begin, end + 1))
+            for name in names:
+                kind, offset = self._described(shard, name)
+                row_bytes = kind.itemsize * (len(FEATURES) if name == "x" else 1)
+                # A file that is gone, or a pointer that is wrong, is told when it is read.
+                with (
+                    suppress(OSError, OverflowError),
+                    self._path(shard, name).open("rb", buffering=0) as file,
+                ):
+                    _advise(file.fileno(), offset + row * row_bytes, (row_after - row) * row_bytes)
 
     def _fill(self, window: Window, first: int, last: int, shard: int) -> None:
         begin = self._dataset.first[shard]
@@ -160,3 +190,9 @@ class Reader:
             assert isinstance(array, np.memmap)
             self._layout[shard, name] = array.dtype, array.offset
         return self._layout[shard, name]
+
+
+def _advise(file: int, offset: int, count: int) -> None:
+    """Say that ``count`` bytes from ``offset`` on will be read; nothing where the system has no such call."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(file, offset, count, os.POSIX_FADV_WILLNEED)

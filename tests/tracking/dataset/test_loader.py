@@ -1,6 +1,7 @@
 """Batches: they are the events that they were packed from, whoever shares them, and bad events are named."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,6 +142,41 @@ def test_shard_that_is_cut_off_while_training_is_named(write, some_events, small
     # then the epoch ends with its name, not with a signal from the system
     with pytest.raises(TrackingError, match="shard-00003/x.npy: truncated"):
         list(batches)
+
+
+def test_every_piece_is_announced_once_and_before_it_is_read(write, some_events, small_windows, monkeypatch):
+    # given a reader that notes what it tells the system and what it reads
+    told: list[tuple[str, int, int]] = []
+    read: list[tuple[str, int, int]] = []
+    fill, found = reading.Reader._fill, reading.Reader._read
+
+    def noting_fill(self, *piece):
+        monkeypatch.setattr(reading.Reader, "_read", noting_read)
+        fill(self, *piece)
+        monkeypatch.setattr(reading.Reader, "_read", found)
+
+    def noting_read(self, shard, name, first, last):
+        values = found(self, shard, name, first, last)
+        if not name.endswith("_ptr"):
+            path = self._path(shard, name)
+            begin = self._described(shard, name)[1] + first * values.nbytes // max(last - first, 1)
+            read.append((str(path), int(begin), values.nbytes))
+            assert read[-1] in told
+        return values
+
+    def noting_advise(file, offset, count):
+        told.append((str(Path(f"/proc/self/fd/{file}").readlink()), offset, count))
+
+    monkeypatch.setattr(reading.Reader, "_fill", noting_fill)
+    monkeypatch.setattr(reading, "_advise", noting_advise)
+    # when all events are read
+    list(Loader(write(some_events), "train", 64, seed=2))
+    # then the same was told, in the same order
+    assert len(read) > 40
+    for name in ("x", "y", "degree", "src"):
+        assert [one for one in told if one[0].endswith(f"/{name}.npy")] == [
+            one for one in read if one[0].endswith(f"/{name}.npy")
+        ]
 
 
 @pytest.mark.parametrize("name", ["node_ptr", "edge_ptr"])
