@@ -12,9 +12,11 @@ from typing import Any
 import ray
 import ray.train.torch
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from herd_tracking.events import TrackingError
+from herd_tracking.training.groups import give_back
 from herd_tracking.training.job import Job
 from herd_tracking.training.loop import STOPPED
 from herd_tracking.training.mailbox import Mailbox
@@ -79,13 +81,14 @@ def train_on_cluster(job: Job, workers: Any, cpus: int | None, gpus: float | Non
 
 
 class _Trainer(_ray_train.torch.TorchTrainer):
-    """Ray's own, without the actor that splits Ray datasets: there are none here.
+    """Ray's own, without two actors: one splits Ray datasets, and there are none; for the other see `give_back`.
 
     Each process of Ray takes about 1 % of a core while it waits, and seconds of one to start.
     """
 
     def _create_default_callbacks(self) -> list[Any]:
-        return [one for one in super()._create_default_callbacks() if not isinstance(one, DatasetsCallback)]
+        needless = (DatasetsCallback, PlacementGroupCleanerCallback)
+        return [one for one in super()._create_default_callbacks() if not isinstance(one, needless)]
 
 
 class _Fit:
@@ -135,11 +138,13 @@ class _Fit:
                 self._abort()
 
     def _close(self) -> None:
-        """Let all reports arrive, and end the threads and the mailbox."""
+        """Let all reports arrive, and end the threads and the mailbox; leave nothing on the cluster."""
         self._mailbox.put.remote({"is_last": True})
         self._is_read.wait(_READ_SECONDS)
         self._fitting.join(_READ_SECONDS)
         ray.kill(self._mailbox)
+        if self._controller is not None:
+            give_back(self._controller)
 
     def _abort(self) -> None:
         """End the controller, and the workers with it."""

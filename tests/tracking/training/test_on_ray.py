@@ -65,7 +65,11 @@ def test_a_training_survives_its_workers_with_the_loss_of_one_alone(two_cpus, to
     def on_report(report: dict) -> None:
         reports.append(report)
         if report.get("step", 0) >= 12 and not killed:
-            needless.extend(titled("ray::DatasetManager") + titled("ray::PreemptionWatcher"))
+            needless.extend(
+                titled("ray::DatasetManager")
+                + titled("ray::PreemptionWatcher")
+                + titled("ray::PlacementGroupCleaner")
+            )
             killed.append(titled("ray::RayTrainWorker")[0])
             os.kill(killed[0], signal.SIGKILL)
 
@@ -128,27 +132,55 @@ def test_what_a_worker_cannot_mend_is_told_and_not_tried_again(two_cpus, tmp_pat
     assert not any("from its last checkpoint" in one.get("message", "") for one in reports)
 
 
+@pytest.fixture
+def one_cpu_left(two_cpus) -> Iterator[None]:
+    """Somebody else holds one of the two CPUs."""
+    other = ray.remote(num_cpus=1)(_Other).remote()
+    ray.get(other.is_there.remote())
+    yield
+    ray.kill(other)
+
+
+class _Other:
+    def is_there(self) -> bool:
+        return True
+
+
 @pytest.mark.parametrize(
-    ("said", "seconds"),
+    ("said", "states"),
     [
-        pytest.param("Waiting for 3 workers", 0.5, id="before-ray-has-a-controller"),
-        pytest.param("Starting the processes", 2.0, id="while-it-waits-for-workers"),
+        pytest.param("Waiting for 2 workers", [], id="before-ray-has-a-controller"),
+        pytest.param("Starting the processes", ["PENDING"], id="while-it-waits-for-workers"),
     ],
 )
-def test_an_interrupt_ends_a_training_that_has_no_workers(two_cpus, toy, tmp_path, said, seconds):
+def test_an_interrupt_ends_a_training_that_has_no_workers(one_cpu_left, toy, tmp_path, said, states):
     interrupted: list[float] = []
+    main = threading.main_thread().ident
+
+    def interrupt() -> None:
+        time.sleep(0.5)
+        while groups() != states:
+            time.sleep(0.1)
+        interrupted.append(time.monotonic())
+        signal.pthread_kill(main, signal.SIGINT)
 
     def on_report(report: dict) -> None:
         if report.get("message", "").startswith(said):
-            main = threading.main_thread().ident
-            threading.Timer(seconds, signal.pthread_kill, (main, signal.SIGINT)).start()
-            interrupted.append(time.monotonic() + seconds)
+            threading.Thread(target=interrupt, daemon=True).start()
 
     with pytest.raises(TrainingStopped, match="nothing of it is kept"):
-        train(toy, "deep", workers=3, cpus_per_worker=1, directory=tmp_path, on_report=on_report, **ASKED)
+        train(toy, "deep", workers=2, cpus_per_worker=1, directory=tmp_path, on_report=on_report, **ASKED)
 
     # It was more than a minute while an end was asked of a controller that hears nothing.
     assert time.monotonic() - interrupted[0] < 40
     while titled("ray::TrainController"):
         assert time.monotonic() - interrupted[0] < 60
         time.sleep(0.1)
+    # What it waited for would be kept from the next training until the notebook ends.
+    assert groups() == []
+
+
+def groups() -> list[str]:
+    """The states of the placement groups that nobody has removed."""
+    found = (group["state"] for group in ray.util.placement_group_table().values())
+    return [state for state in found if state != "REMOVED"]
