@@ -106,8 +106,11 @@ def scale_command(
     context: typer.Context,
     dataset: DatasetPath,
     workers: Annotated[
-        int, typer.Option("--workers", "-w", min=1, metavar="N...", help="Numbers of workers, such as 1 2 4.")
-    ] = 1,
+        list[int] | None,
+        typer.Option(
+            "--workers", "-w", min=1, metavar="N...", help="Numbers of workers, such as 1 2 4; 1 by default."
+        ),
+    ] = None,
     preset: Preset = "slides",
     batch_events: BatchEvents = 256,
     limit_events: Annotated[int, typer.Option(min=1, help="Events of an epoch with one worker.")] = 20_000,
@@ -127,7 +130,7 @@ def scale_command(
     _use(address)
     scaling = scale(
         dataset,
-        [workers, *further_numbers(context.args)],
+        [*(workers or [1]), *further_numbers(context.args)],
         preset=preset,
         batch_events=batch_events,
         limit_events=limit_events,

@@ -33,13 +33,15 @@ def figure(scaling: Scaling) -> Any:
     share.axhline(100, ls=":", color=_GREY)
     for axes, label, title in (
         (speed, "Events/s, all workers", "Speed"),
-        (share, "Events/s per worker, % of the first point", "Efficiency"),
+        (share, "Speed per worker (% of the first)", "Efficiency"),
         (epoch, "Time of an epoch (s)", "Time of an epoch"),
     ):
         axes.set(xlabel="Workers", ylabel=label, title=title, ylim=(0, None))
         axes.set_xticks(sorted({one.workers for one in scaling.points}))
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
+    # The points at 100 % whole, not cut in halves.
+    share.set_ylim(top=max(105, share.get_ylim()[1]))
     _draw_parts(parts, scaling)
     for axes in (speed, share, epoch, parts):
         axes.spines[["top", "right"]].set_visible(False)

@@ -35,7 +35,12 @@ c.JupyterHub.proxy_class = NoProxy
 c.JupyterHub.authenticator_class = "null"
 c.JupyterHub.spawner_class = "simple"
 c.JupyterHub.allow_named_servers = True
-c.Spawner.cmd = [sys.executable, "-c", "import time; time.sleep(600)"]
+# Ends with the hub, which the tests end without stopping its servers.
+c.Spawner.cmd = [
+    sys.executable,
+    "-c",
+    "import os, time\nhub = os.getppid()\nwhile os.getppid() == hub: time.sleep(1)",
+]
 c.Spawner.start_timeout = c.Spawner.http_timeout = 600
 c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
 c.JupyterHub.load_groups = {"physics": {"users": ["ada"]}}

@@ -1,5 +1,6 @@
 """A training on the workers of a real Ray, one of which is killed, and one whose data vanishes."""
 
+import json
 import logging
 import os
 import signal
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 import ray
+from typer.testing import CliRunner
 
+from herd_tracking.cli import app
 from herd_tracking.events import TrackingError
 from herd_tracking.training import train
 from herd_tracking.training.result import TrainingStopped
@@ -130,6 +133,26 @@ def test_what_a_worker_cannot_mend_is_told_and_not_tried_again(two_cpus, tmp_pat
         )
 
     assert not any("from its last checkpoint" in one.get("message", "") for one in reports)
+
+
+def test_scaling_is_measured_from_the_command_line(two_cpus, toy, tmp_path):
+    directory = tmp_path / "scaling"
+    options = ["--cpus-per-worker", "1", "--batch-events", "16", "--limit-events", "200", "--preset", "deep"]
+    command = ["scale", str(toy.directory), "-w", "2", *options, "--output", str(directory)]
+    done = CliRunner().invoke(app, command, env={"COLUMNS": "100"})
+    assert done.exit_code == 0, done.output
+    told = json.loads((directory / "scaling.json").read_text())
+    assert [(one["kind"], one["workers"], one["batch_events"]) for one in told["points"]] == [
+        ("strong", 2, 16),
+        ("weak", 2, 32),
+    ]
+    for one in told["points"]:
+        assert one["events_per_s"] > 0
+        assert 0 < one["parts"]["exchange"] < one["parts"]["compute"] + one["parts"]["exchange"] <= 1
+    assert (directory / "scaling.png").read_bytes().startswith(b"\x89PNG")
+    # The trainings themselves leave nothing.
+    assert sorted(path.name for path in directory.iterdir()) == ["scaling.json", "scaling.png"]
+    assert f"wrote {directory / 'scaling.png'}" in done.output
 
 
 @pytest.fixture
