@@ -1,9 +1,9 @@
 """A dataset as large as HERD's: making it, reading all of it, training on it, each with the memory it takes.
 
-`python bench/whole_dataset.py [--events N] [--keep DIR] [--json]` simulates N events (4.3 million by default, half of
-them electrons, half protons; 10 GB below the system's temporary directory or in DIR, which is used again if it is there
-already), reads the training split once from the disk and once from the system's cache, and trains preset slides on all
-of it by two Ray workers for a minute. Each stage is a process of its own, so its peak memory is its own.
+`python bench/whole_dataset.py [--events N | --quick] [--keep DIR] [--json]` simulates N events (4.3 million by default,
+half of them electrons, half protons; 10 GB below the system's temporary directory or in DIR, which is used again if it
+is there already), reads the training split once from the disk and once from the system's cache, and trains preset
+slides on all of it by two Ray workers for a minute. Each stage is a process of its own, so its peak memory is its own.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ from rich.table import Table
 EVENTS = 4_300_000
 DISK_TARGET_BYTES = 12e9
 MEMORY_TARGET_BYTES = 4 * 2**30
-TRAINING_SECONDS = 60.0
+QUICK_EVENTS = 20_000
+TRAINING_SECONDS = {True: 10.0, False: 60.0}
+"""By whether it is quick."""
 BLOCK_BYTES = 1 << 22
 Figures = dict[str, float]
 
@@ -111,7 +113,7 @@ def train(directory: Path, events: int) -> Figures:
         if "loss" in report:
             seen[0] = seen[0] or time.monotonic() - begun
             seen[1] = report["step"]
-            if time.monotonic() - begun - seen[0] > TRAINING_SECONDS:
+            if time.monotonic() - begun - seen[0] > TRAINING_SECONDS[events == QUICK_EVENTS]:
                 os.kill(os.getpid(), 2)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -182,10 +184,13 @@ def main() -> None:
     """Measure and print; with --stage do one stage and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=EVENTS)
+    parser.add_argument("--quick", action="store_true", help="20,000 events, and a training of seconds")
     parser.add_argument("--keep", type=Path, help="where the dataset is, or stays")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.quick:
+        options.events = QUICK_EVENTS
     if options.stage:
         figures = STAGES[options.stage](options.keep, options.events)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -34,6 +34,7 @@ _STOP_SECONDS = 60.0
 _ABORT_SECONDS = 5.0
 _CONTROLLER_SECONDS = 30.0
 _READ_SECONDS = 10.0
+_GIVE_BACK_SECONDS = 15.0
 _RAY_TRAIN = {
     # How long Ray waits for as many workers as it has counted, before it counts again; a lost node counts for a while.
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "10",
@@ -143,8 +144,15 @@ class _Fit:
         self._is_read.wait(_READ_SECONDS)
         self._fitting.join(_READ_SECONDS)
         ray.kill(self._mailbox)
-        if self._controller is not None:
-            give_back(self._controller)
+        giving = threading.Thread(target=self._give_back, name="herd-give-back", daemon=True)
+        giving.start()
+        giving.join(_GIVE_BACK_SECONDS)
+
+    def _give_back(self) -> None:
+        # A head that is gone answers neither yes nor no, and has nothing to give back.
+        with suppress(Exception):
+            if self._controller is not None:
+                give_back(self._controller)
 
     def _abort(self) -> None:
         """End the controller, and the workers with it."""
