@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from .form import PendingView, pending_view
-from .life.pod_address import choose_port
+from .life.pod_address import Ports
 from .life.pod_requests import REQUESTED_AT, SPAWN_ID
 from .life.progress import Report, make_report, new_events, repeat_seconds
 from .life.resume import ResumedSpawn
@@ -17,6 +17,7 @@ from .life.spawn_errors import spawn_failed
 from .offload import OffloadError, offload, site_name
 
 _PROGRESS_SECONDS = 1
+_PORTS = Ports()
 
 
 class RaysterSpawner(ResumedSpawn):
@@ -44,7 +45,7 @@ class RaysterSpawner(ResumedSpawn):
         """
         assert self.profile is not None and self.options is not None and self.mark is not None
         if self.profile.is_offloaded:
-            self.overrides.set(port=choose_port(self.pod_reflector.pods.values()))
+            self.overrides.set(port=_PORTS.choose(self.pod_reflector.pods.values()))
         pod = self.as_plain(await super().get_pod_manifest())
         try:
             pod = offload(pod, self.profile, self.options)

@@ -1,7 +1,8 @@
 """Where a server listens: the choice of its port, and its address as a pod tells it."""
 
 import random
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..interlink import POD_IP
@@ -10,12 +11,34 @@ PORT_NAME = "notebook-port"
 # Below the range that Linux hands out to outgoing connections, above what services of a compute node use.
 FIRST_PORT, LAST_PORT = 10000, 31999
 
+GIVEN_SECONDS = 600.0
+"""How long a port counts as taken whose pod is not seen: the hub hears of a pod some time after it was created."""
+
 _random = random.SystemRandom()
 
 
-def choose_port(pods: Iterable[dict[str, Any]]) -> int:
-    """Return a port that no server of ``pods`` uses: jobs of one site may share a compute node and its ports."""
-    taken = {port for pod in pods if (port := notebook_port(pod)) is not None}
+class Ports:
+    """Gives ports to servers. One for the whole hub: of many that start at once none knows the others' pods yet."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._given: dict[int, float] = {}
+
+    def choose(self, pods: Iterable[dict[str, Any]]) -> int:
+        """Return a port that no server of ``pods`` uses, and that was not given to another one lately."""
+        now = self._clock()
+        self._given = {port: at for port, at in self._given.items() if now - at < GIVEN_SECONDS}
+        port = choose_port(pods, self._given)
+        self._given[port] = now
+        return port
+
+
+def choose_port(pods: Iterable[dict[str, Any]], given: Iterable[int] = ()) -> int:
+    """Return a port that no server of ``pods`` uses, and none of ``given``: jobs of one site may share a compute node.
+
+    If all are taken, it is one of them all the same.
+    """
+    taken = {port for pod in pods if (port := notebook_port(pod)) is not None}.union(given)
     while True:
         port = _random.randint(FIRST_PORT, LAST_PORT)
         if port not in taken or len(taken) > LAST_PORT - FIRST_PORT:

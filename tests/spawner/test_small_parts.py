@@ -7,7 +7,15 @@ import pytest
 
 from rayster_spawner.life.belief import Belief
 from rayster_spawner.life.endings import EndCode
-from rayster_spawner.life.pod_address import FIRST_PORT, LAST_PORT, choose_port, notebook_port, pod_host
+from rayster_spawner.life.pod_address import (
+    FIRST_PORT,
+    GIVEN_SECONDS,
+    LAST_PORT,
+    Ports,
+    choose_port,
+    notebook_port,
+    pod_host,
+)
 from rayster_spawner.life.pod_status import PodView, State
 from rayster_spawner.life.progress import duration, make_report, new_events, ordinal, repeat_seconds
 from rayster_spawner.life.spawn_errors import end_of_spawn, is_counted, options_refused, spawn_failed
@@ -58,6 +66,20 @@ def test_port_is_free_among_live_pods(monkeypatch):
     monkeypatch.setattr("rayster_spawner.life.pod_address.LAST_PORT", 23457)
     other = {"name": "notebook", "ports": [{"name": "notebook-port", "containerPort": 23455}]}
     assert {choose_port([pod_with(NOTEBOOK), pod_with(other)]) for _ in range(50)} == {23457}
+
+
+def test_servers_that_start_at_once_get_different_ports_though_no_pod_is_seen(monkeypatch):
+    monkeypatch.setattr("rayster_spawner.life.pod_address.FIRST_PORT", 23455)
+    monkeypatch.setattr("rayster_spawner.life.pod_address.LAST_PORT", 23457)
+    now = [0.0]
+    ports = Ports(lambda: now[0])
+    assert ports.choose([pod_with(NOTEBOOK)]) in (23455, 23457)
+    assert {ports.choose([pod_with(NOTEBOOK)]), *ports._given} == {23455, 23457}
+    # All are taken: better one that may be free than none.
+    assert ports.choose([pod_with(NOTEBOOK)]) in range(23455, 23458)
+    # Those of servers that have never come up are free again.
+    now[0] = GIVEN_SECONDS
+    assert {ports.choose([]) for _ in range(3)} == {23455, 23456, 23457}
 
 
 def test_port_is_chosen_even_when_none_is_free(monkeypatch):

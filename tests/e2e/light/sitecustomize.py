@@ -5,6 +5,7 @@ Python imports this module before any program. The standard library alone: impor
 
 import os
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -29,10 +30,26 @@ class Handler(BaseHTTPRequestHandler):
         """Write nothing."""
 
 
+def bound(host: str, port: int) -> ThreadingHTTPServer:
+    """Return a server on the port, which another program of this machine may have for a moment; end without it.
+
+    An error here Python would only print, and go on with the real `jupyterhub-singleuser`.
+    """
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return ThreadingHTTPServer((host, port), Handler)
+        except OSError as error:
+            if time.monotonic() > deadline:
+                print(f"light server: port {port}: {error}", file=sys.stderr, flush=True)
+                os._exit(1)
+            time.sleep(0.2)
+
+
 def serve() -> None:
     """Serve where the hub looks, until the job ends."""
     url = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"])
-    server = ThreadingHTTPServer((url.hostname or "127.0.0.1", url.port or 8888), Handler)
+    server = bound(url.hostname or "127.0.0.1", url.port or 8888)
     server.prefix = os.environ["JUPYTERHUB_SERVICE_PREFIX"]
     server.serve_forever()
 
