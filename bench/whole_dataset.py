@@ -33,8 +33,7 @@ EVENTS = 4_300_000
 DISK_TARGET_BYTES = 12e9
 MEMORY_TARGET_BYTES = 4 * 2**30
 QUICK_EVENTS = 20_000
-TRAINING_SECONDS = {True: 10.0, False: 60.0}
-"""By whether it is quick."""
+TRAINING_SECONDS, QUICK_SECONDS = 60.0, 10.0
 BLOCK_BYTES = 1 << 22
 Figures = dict[str, float]
 
@@ -101,6 +100,7 @@ def train(directory: Path, events: int) -> Figures:
     ray.init(
         address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
     )
+    seconds = TRAINING_SECONDS if events > QUICK_EVENTS else QUICK_SECONDS
     peak, is_over, seen, begun = [0], threading.Event(), [0.0, 0.0], time.monotonic()
 
     def watch() -> None:
@@ -113,7 +113,7 @@ def train(directory: Path, events: int) -> Figures:
         if "loss" in report:
             seen[0] = seen[0] or time.monotonic() - begun
             seen[1] = report["step"]
-            if time.monotonic() - begun - seen[0] > TRAINING_SECONDS[events == QUICK_EVENTS]:
+            if time.monotonic() - begun - seen[0] > seconds:
                 os.kill(os.getpid(), 2)
 
     threading.Thread(target=watch, daemon=True).start()
